@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dpif
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/weirswitch/weir/datapath/flow"
+)
+
+// Port is a datapath's own number of a port: 0 to 65535; MaxPort at most.
+type Port uint32
+
+// MaxPort is the highest port number.
+const MaxPort Port = 65535
+
+// PortSpec says what a port is.
+type PortSpec struct {
+	Name    string // of the network device whose frames are the port's, at most 15 bytes
+	Ifindex int    // of that device, in the network namespace of this process
+}
+
+// PortStats are counters of a port since it was added, of what this datapath saw.
+type PortStats struct {
+	RxPackets, RxBytes uint64
+	TxPackets, TxBytes uint64
+	TxDropped          uint64 // outputs that the device refused
+	UpcallPackets      uint64 // packets handed to user space
+	UpcallDropped      uint64 // packets that should have been, lost at the bound of the queue
+	RxMalformed        uint64 // packets dropped because not even an Ethernet header could be read
+}
+
+// FlowID names a megaflow within a datapath.
+type FlowID uint64
+
+// Flow is a megaflow.
+type Flow struct {
+	ID      FlowID
+	Key     flow.Key
+	Mask    *flow.Mask // shared between flows, never changed
+	Actions []Action
+}
+
+// FlowStats are a megaflow's counters.
+type FlowStats struct {
+	Packets, Bytes uint64    // bytes from the Ethernet header on, without FCS
+	Used           time.Time // of the last packet; zero if there was none
+	TCPFlags       uint16    // all flags seen, or-ed
+}
+
+// GSO describes a packet that stands for several on the wire, or whose
+// transport checksum is not finished (virtio 1.2, 5.1.6, struct virtio_net_hdr).
+type GSO struct {
+	Size      uint16 // payload bytes of each segment; 0: one packet
+	NeedsCsum bool   // the checksum field holds the folded sum of the pseudo header
+}
+
+// Packet is a frame from its Ethernet header on, without FCS.
+type Packet struct {
+	Data []byte
+	GSO  GSO
+}
+
+// Reason says why a packet comes to user space.
+type Reason uint8
+
+const (
+	ReasonMiss   Reason = iota // no megaflow matched
+	ReasonAction               // a Userspace action
+)
+
+// Upcall is a packet handed to user space.
+type Upcall struct {
+	InPort Port
+	Reason Reason
+	Flow   FlowID // whose action it was; 0 for a miss
+	Arg    uint32 // of the Userspace action
+	Packet Packet
+	Recirc uint32
+	Mark   uint32 // skb mark
+}
+
+// Action is one of the types below.
+type Action interface{ dpAction() }
+
+type (
+	// Output sends the packet as it is now to a port.
+	Output struct{ Port Port }
+	// PushVLAN adds an outer tag; TCI with flow.VLANPresent set.
+	PushVLAN struct{ TPID, TCI uint16 }
+	// PopVLAN removes the outer tag.
+	PopVLAN struct{}
+	// Set writes the bits Mask of Value to a header field that the packet has.
+	Set struct {
+		Field       flow.Field
+		Value, Mask flow.U128
+	}
+	// Userspace hands the packet as it is now to user space, as an Upcall of
+	// ReasonAction with Arg.
+	Userspace struct{ Arg uint32 }
+)
+
+func (Output) dpAction()    {}
+func (PushVLAN) dpAction()  {}
+func (PopVLAN) dpAction()   {}
+func (Set) dpAction()       {}
+func (Userspace) dpAction() {}
+
+// Features says what a datapath can do; what it cannot, it refuses.
+type Features struct {
+	Name       string    // "soft", "bpf"
+	Match      flow.Mask // bits that a flow's mask may have
+	MaxActions int       // length of an action list
+	MaxFlows   int
+}
+
+// Datapath forwards. See the package comment for the contract.
+type Datapath interface {
+	Features() Features
+
+	// PortAdd makes the device a port. It fails with ErrExist if the number or
+	// the device is taken. PortDel ends that; flows that output to it stay.
+	PortAdd(no Port, spec PortSpec) error
+	PortDel(no Port) error
+	PortStats(no Port) (PortStats, error)
+
+	FlowPut(f *Flow) error
+	FlowDel(id FlowID) (FlowStats, error)
+	FlowStats(id FlowID) (FlowStats, error)
+	// FlowDump calls yield for every flow until it returns false. Flows that
+	// come or go meanwhile may or may not be seen; no other is left out.
+	FlowDump(yield func(FlowID, FlowStats) bool) error
+
+	// Execute runs actions on a packet as if it had arrived on in. It counts at
+	// no flow. The packet is the callee's: it may be changed.
+	Execute(in Port, p Packet, actions []Action) error
+
+	// Run delivers upcalls to handle until ctx ends or the datapath is closed,
+	// and returns nil then.
+	Run(ctx context.Context, handle func(*Upcall)) error
+
+	// Close stops the forwarding and frees what the datapath holds.
+	Close() error
+}
+
+// Errors of a datapath.
+var (
+	ErrExist    = errors.New("exists already")
+	ErrNotExist = errors.New("does not exist")
+	ErrFull     = errors.New("table full")
+	ErrClosed   = errors.New("datapath closed")
+)
+
+// Unsupported is the error for a flow or an action that a datapath cannot do.
+type Unsupported struct {
+	Reason string // completes the sentence "not supported, because ..."
+}
+
+func (e *Unsupported) Error() string { return "not supported, because " + e.Reason }

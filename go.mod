@@ -1,3 +1,14 @@
 module github.com/weirswitch/weir
 
 go 1.25.0
+
+require (
+	github.com/cilium/ebpf v0.22.0
+	github.com/google/go-cmp v0.7.0
+	github.com/gopacket/gopacket v1.7.7
+	github.com/mdlayher/netlink v1.11.2
+	github.com/vishvananda/netlink v1.3.1
+	go.uber.org/goleak v1.3.0
+)
+
+require golang.org/x/sys v0.45.0 // indirect

@@ -108,6 +108,9 @@ type (
 	SetField struct {
 		Field       flow.Field
 		Value, Mask flow.U128
+		// Legacy says that it came as the OpenFlow 1.0 action of its own
+		// (mod_nw_src, ...): printed so, otherwise without meaning.
+		Legacy bool
 	}
 	// Move copies Src to Dst, of equal width: copy_field and NXAST_REG_MOVE.
 	Move struct{ Src, Dst flow.Subfield }

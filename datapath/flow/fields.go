@@ -108,8 +108,18 @@ const (
 	// Transport stage.
 	FieldTPSrc // TCP, UDP or SCTP source port, ICMP type
 	FieldTPDst // TCP, UDP or SCTP destination port, ICMP code
+	// The same bits by the names of one protocol: actions name these, so that
+	// their wire form is known without the flow's match.
+	FieldTCPSrc
+	FieldTCPDst
+	FieldUDPSrc
+	FieldUDPDst
+	FieldSCTPSrc
+	FieldSCTPDst
 	FieldICMPType
 	FieldICMPCode
+	FieldICMPv6Type
+	FieldICMPv6Code
 	FieldTCPFlags
 	FieldNDReserved
 	FieldCTNwSrc
@@ -235,8 +245,16 @@ var fields = [NumFields]Info{
 
 	FieldTPSrc:      {"tp_src", 38, 48, 16, true},
 	FieldTPDst:      {"tp_dst", 38, 32, 16, true},
+	FieldTCPSrc:     {"tcp_src", 38, 48, 16, true},
+	FieldTCPDst:     {"tcp_dst", 38, 32, 16, true},
+	FieldUDPSrc:     {"udp_src", 38, 48, 16, true},
+	FieldUDPDst:     {"udp_dst", 38, 32, 16, true},
+	FieldSCTPSrc:    {"sctp_src", 38, 48, 16, true},
+	FieldSCTPDst:    {"sctp_dst", 38, 32, 16, true},
 	FieldICMPType:   {"icmp_type", 38, 48, 8, true},
 	FieldICMPCode:   {"icmp_code", 38, 32, 8, true},
+	FieldICMPv6Type: {"icmpv6_type", 38, 48, 8, true},
+	FieldICMPv6Code: {"icmpv6_code", 38, 32, 8, true},
 	FieldTCPFlags:   {"tcp_flags", 38, 16, 12, false},
 	FieldNDReserved: {"nd_reserved", 39, 32, 32, true},
 	FieldCTNwSrc:    {"ct_nw_src", 40, 32, 32, false},

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package flow
+
+// Prereq is a condition on a match under which a field exists in the packets
+// that match (OpenFlow 1.3, 7.2.3.8; ovs-fields(7), "Prerequisites").
+type Prereq uint8
+
+// The prerequisites.
+const (
+	PrereqNone  Prereq = iota
+	PrereqVLAN         // a VLAN tag
+	PrereqIPv4         // eth_type=0x800
+	PrereqIPv6         // eth_type=0x86dd
+	PrereqIP           // one of the two
+	PrereqARP          // eth_type=0x806 or 0x8035
+	PrereqMPLS         // eth_type=0x8847 or 0x8848
+	PrereqTCP          // and below: one of the IPs, not a later fragment, with nw_proto
+	PrereqUDP
+	PrereqSCTP
+	PrereqTransport // TCP, UDP or SCTP
+	PrereqICMPv4
+	PrereqICMPv6
+	PrereqND        // neighbour solicitation or advertisement
+	PrereqNDSolicit // ICMPv6 type 135, code 0
+	PrereqNDAdvert  // ICMPv6 type 136, code 0
+	PrereqCT        // ct_state=+trk and a tuple of the family of the field, see Met
+)
+
+// Ethernet types and IP protocols that prerequisites name.
+const (
+	EthTypeIPv4  = 0x0800
+	EthTypeARP   = 0x0806
+	EthTypeRARP  = 0x8035
+	EthTypeVLAN  = 0x8100
+	EthTypeIPv6  = 0x86dd
+	EthTypeMPLS  = 0x8847
+	EthTypeMPLSM = 0x8848
+
+	ProtoICMP   = 1
+	ProtoTCP    = 6
+	ProtoUDP    = 17
+	ProtoICMPv6 = 58
+	ProtoSCTP   = 132
+
+	ICMPv6NDSolicit = 135
+	ICMPv6NDAdvert  = 136
+)
+
+var prereqs = [NumFields]Prereq{
+	FieldVLANPCP:       PrereqVLAN,
+	FieldMPLSLabel:     PrereqMPLS,
+	FieldMPLSTC:        PrereqMPLS,
+	FieldMPLSBOS:       PrereqMPLS,
+	FieldMPLSTTL:       PrereqMPLS,
+	FieldMPLS0:         PrereqMPLS,
+	FieldMPLS1:         PrereqMPLS,
+	FieldMPLS2:         PrereqMPLS,
+	FieldIPSrc:         PrereqIPv4,
+	FieldIPDst:         PrereqIPv4,
+	FieldARPSPA:        PrereqARP,
+	FieldARPTPA:        PrereqARP,
+	FieldARPOp:         PrereqARP,
+	FieldARPSHA:        PrereqARP,
+	FieldARPTHA:        PrereqARP,
+	FieldIPv6Src:       PrereqIPv6,
+	FieldIPv6Dst:       PrereqIPv6,
+	FieldIPv6Label:     PrereqIPv6,
+	FieldIPProto:       PrereqIP,
+	FieldIPTOS:         PrereqIP,
+	FieldIPDSCP:        PrereqIP,
+	FieldIPECN:         PrereqIP,
+	FieldIPTTL:         PrereqIP,
+	FieldIPFrag:        PrereqIP,
+	FieldNDSLL:         PrereqNDSolicit,
+	FieldNDTLL:         PrereqNDAdvert,
+	FieldNDTarget:      PrereqND,
+	FieldNDReserved:    PrereqND,
+	FieldNDOptionsType: PrereqND,
+	FieldTPSrc:         PrereqTransport,
+	FieldTPDst:         PrereqTransport,
+	FieldTCPSrc:        PrereqTCP,
+	FieldTCPDst:        PrereqTCP,
+	FieldTCPFlags:      PrereqTCP,
+	FieldUDPSrc:        PrereqUDP,
+	FieldUDPDst:        PrereqUDP,
+	FieldSCTPSrc:       PrereqSCTP,
+	FieldSCTPDst:       PrereqSCTP,
+	FieldICMPType:      PrereqICMPv4,
+	FieldICMPCode:      PrereqICMPv4,
+	FieldICMPv6Type:    PrereqICMPv6,
+	FieldICMPv6Code:    PrereqICMPv6,
+	FieldCTNwProto:     PrereqCT,
+	FieldCTNwSrc:       PrereqCT,
+	FieldCTNwDst:       PrereqCT,
+	FieldCTIPv6Src:     PrereqCT,
+	FieldCTIPv6Dst:     PrereqCT,
+	FieldCTTPSrc:       PrereqCT,
+	FieldCTTPDst:       PrereqCT,
+}
+
+// Prereq returns the condition under which f exists.
+func (f Field) Prereq() Prereq {
+	if f >= NumFields {
+		return PrereqNone
+	}
+	return prereqs[f]
+}
+
+// Exact reports whether every bit of f counts in m.
+func (m *Match) Exact(f Field) bool { return m.Mask.Get(f) == Ones(f.Bits()) }
+
+func (m *Match) exactly(f Field, v uint64) bool { return m.Exact(f) && m.Key.U64(f) == v }
+
+// Met reports whether every packet that matches m meets p.
+func (p Prereq) Met(m *Match) bool {
+	ip4 := m.exactly(FieldEthType, EthTypeIPv4)
+	ip6 := m.exactly(FieldEthType, EthTypeIPv6)
+	proto := func(n uint64) bool {
+		// Later fragments have no transport header.
+		return (ip4 || ip6) && m.exactly(FieldIPProto, n) &&
+			m.Key.U64(FieldIPFrag)&FragLater == 0
+	}
+	icmp6 := func(typ uint64) bool {
+		return ip6 && proto(ProtoICMPv6) && m.exactly(FieldICMPv6Type, typ) && m.exactly(FieldICMPv6Code, 0)
+	}
+	switch p {
+	case PrereqNone:
+		return true
+	case PrereqVLAN:
+		return m.Key.VLANTCI()&VLANPresent != 0
+	case PrereqIPv4:
+		return ip4
+	case PrereqIPv6:
+		return ip6
+	case PrereqIP:
+		return ip4 || ip6
+	case PrereqARP:
+		return m.exactly(FieldEthType, EthTypeARP) || m.exactly(FieldEthType, EthTypeRARP)
+	case PrereqMPLS:
+		return m.exactly(FieldEthType, EthTypeMPLS) || m.exactly(FieldEthType, EthTypeMPLSM)
+	case PrereqTCP:
+		return proto(ProtoTCP)
+	case PrereqUDP:
+		return proto(ProtoUDP)
+	case PrereqSCTP:
+		return proto(ProtoSCTP)
+	case PrereqTransport:
+		return proto(ProtoTCP) || proto(ProtoUDP) || proto(ProtoSCTP)
+	case PrereqICMPv4:
+		return ip4 && proto(ProtoICMP)
+	case PrereqICMPv6:
+		return ip6 && proto(ProtoICMPv6)
+	case PrereqND:
+		return icmp6(ICMPv6NDSolicit) || icmp6(ICMPv6NDAdvert)
+	case PrereqNDSolicit:
+		return icmp6(ICMPv6NDSolicit)
+	case PrereqNDAdvert:
+		return icmp6(ICMPv6NDAdvert)
+	case PrereqCT:
+		return m.Key.U64(FieldCTState)&CTTracked != 0 && (ip4 || ip6)
+	}
+	return false
+}
+
+// Has reports whether f exists in every packet that matches m. For the
+// fields of a connection's tuple the family of addresses counts too.
+func (m *Match) Has(f Field) bool {
+	if !f.Prereq().Met(m) {
+		return false
+	}
+	switch f {
+	case FieldCTNwSrc, FieldCTNwDst:
+		return m.Key.EthType() == EthTypeIPv4
+	case FieldCTIPv6Src, FieldCTIPv6Dst:
+		return m.Key.EthType() == EthTypeIPv6
+	case FieldCTTPSrc, FieldCTTPDst:
+		switch m.Key.U64(FieldCTNwProto) {
+		case ProtoTCP, ProtoUDP, ProtoSCTP:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// Bits of FieldCTState (ovs-fields(7), ct_state).
+const (
+	CTNew         = 1 << 0
+	CTEstablished = 1 << 1
+	CTRelated     = 1 << 2
+	CTReply       = 1 << 3
+	CTInvalid     = 1 << 4
+	CTTracked     = 1 << 5
+	CTSNAT        = 1 << 6
+	CTDNAT        = 1 << 7
+)

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main_test
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weirswitch/weir/cmd/internal/netlab"
+)
+
+// Hosts on access ports reach each other in their VLAN and not across, and
+// ovs-vsctl returns at once although it waits for the switch.
+func TestE2EAccessPorts(t *testing.T) {
+	eachDatapath(t, func(t *testing.T, r *rig) {
+		h1, h2 := r.host("h1", "10.0.0.1/24"), r.host("h2", "10.0.0.2/24")
+		r.host("h3", "10.0.0.3/24")
+		start := time.Now()
+		r.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type="+r.dp, "--", "add-port", "br0", "h1", "tag=10")
+		if d := time.Since(start); d > 2*time.Second {
+			t.Errorf("ovs-vsctl took %v", d)
+		} else {
+			t.Logf("ovs-vsctl add-br, add-port: %v", d)
+		}
+		r.vsctl("add-port", "br0", "h2", "tag=10", "--", "add-port", "br0", "h3", "tag=20")
+		r.reaches(h1, "10.0.0.2")
+		r.reaches(h2, "10.0.0.1")
+		r.separated(h1, "10.0.0.3")
+		if got := r.vsctl("list-ports", "br0"); got != "h1\nh2\nh3\n" {
+			t.Errorf("list-ports: %q", got)
+		}
+		show := r.vsctl("show")
+		for _, want := range []string{"    Bridge br0\n", "        Port h1\n            tag: 10\n            Interface h1\n", "                type: internal\n"} {
+			if !strings.Contains(show, want) {
+				t.Errorf("no %q in show:\n%s", want, show)
+			}
+		}
+		// A change of the tag moves the host.
+		r.vsctl("set", "port", "h3", "tag=10")
+		r.reaches(h1, "10.0.0.3")
+		r.vsctl("set", "port", "h3", "tag=20")
+		r.separated(h1, "10.0.0.3")
+	})
+}
+
+func TestE2EStatusColumns(t *testing.T) {
+	eachDatapath(t, func(t *testing.T, r *rig) {
+		h1 := r.host("h1", "10.0.0.1/24")
+		r.bridge("br0")
+		r.vsctl("add-port", "br0", "h1", "--", "add-port", "br0", "int0", "--", "set", "interface", "int0", "type=internal", "ofport_request=7")
+		link, err := r.sw.Links().LinkByName("h1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct{ iface, column, want string }{
+			{"h1", "ofport", "1"},
+			{"h1", "error", "[]"},
+			{"h1", "ifindex", fmt.Sprint(link.Attrs().Index)},
+			{"h1", "mac_in_use", link.Attrs().HardwareAddr.String()},
+			{"h1", "admin_state", "up"},
+			{"h1", "link_state", "up"},
+			{"h1", "mtu", "1500"},
+			{"h1", "duplex", "full"},
+			{"h1", "link_speed", "10000000000"},
+			{"int0", "ofport", "7"},
+			{"int0", "mtu", "1500"},
+			{"br0", "ofport", "65534"},
+		} {
+			r.eventually(3*time.Second, equals(func() string { return r.get("interface", c.iface, c.column) }, c.want))
+		}
+		if err := r.sw.Links().LinkSetDown(link); err != nil {
+			t.Fatal(err)
+		}
+		r.eventually(3*time.Second, equals(func() string { return r.get("interface", "h1", "admin_state") }, "down"))
+		if err := r.sw.Up("h1"); err != nil {
+			t.Fatal(err)
+		}
+		r.eventually(3*time.Second, equals(func() string { return r.get("interface", "h1", "link_state") }, "up"))
+		// The datapath id is the local port's MAC address under two zero bytes.
+		id, hw := r.get("bridge", "br0", "datapath_id"), r.get("interface", "br0", "mac_in_use")
+		if want := "0000" + strings.ReplaceAll(hw, ":", ""); id != want {
+			t.Errorf("datapath_id %s, want %s", id, want)
+		}
+		r.vsctl("set", "bridge", "br0", "other_config:datapath-id=0123456789abcdef")
+		r.eventually(3*time.Second, equals(func() string { return r.get("bridge", "br0", "datapath_id") }, "0123456789abcdef"))
+		// The local port is a device that carries the host's own traffic.
+		if err := r.sw.Up("br0"); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.sw.Address("br0", "10.0.0.254/24"); err != nil {
+			t.Fatal(err)
+		}
+		r.reaches(h1, "10.0.0.254")
+		r.eventually(8*time.Second, func() error {
+			if n := r.get("interface", "h1", "statistics:rx_packets"); n == "0" {
+				return errors.New("statistics:rx_packets stays 0")
+			}
+			return nil
+		})
+	})
+}
+
+// Trunks carry tagged frames of their VLANs; the native VLAN is tagged or not.
+func TestE2EVLANModes(t *testing.T) {
+	eachDatapath(t, func(t *testing.T, r *rig) {
+		h10, h20 := r.host("h10", "10.0.0.10/24"), r.host("h20", "10.0.0.20/24")
+		trunk := r.host("trunk", "10.0.0.200/24") // its kernel speaks untagged, the stations tagged
+		r.bridge("br0")
+		r.vsctl("add-port", "br0", "h10", "tag=10", "--", "add-port", "br0", "h20", "tag=20", "--", "add-port", "br0", "trunk")
+		station := func(vid uint16, addr string) *netlab.Station {
+			s, err := trunk.Station("eth0", vid, netip.MustParseAddr(addr))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { s.Close() })
+			return s
+		}
+		s10, s20 := station(10, "10.0.0.11"), station(20, "10.0.0.21")
+		a10, a20 := netip.MustParseAddr("10.0.0.10"), netip.MustParseAddr("10.0.0.20")
+		in := func(s *netlab.Station, to netip.Addr, want bool) {
+			t.Helper()
+			wait := 2 * time.Second
+			if !want {
+				wait = 300 * time.Millisecond
+			}
+			if err := s.Ping(to, wait); (err == nil) != want {
+				t.Errorf("station to %v: %v", to, err)
+			}
+		}
+		in(s10, a10, true)
+		in(s20, a20, true)
+		in(s10, a20, false)
+		r.reaches(h10, "10.0.0.11")
+		r.separated(h10, "10.0.0.21")
+		r.separated(h20, "10.0.0.200")
+
+		t.Log("trunks=20: VLAN 10 is not carried any more")
+		r.vsctl("set", "port", "trunk", "trunks=20")
+		in(s10, a10, false)
+		in(s20, a20, true)
+
+		t.Log("native-untagged 10, trunks 20: untagged is VLAN 10")
+		r.vsctl("set", "port", "trunk", "vlan_mode=native-untagged", "tag=10", "trunks=10,20")
+		r.reaches(h10, "10.0.0.200")
+		in(s20, a20, true)
+		r.separated(h20, "10.0.0.200")
+
+		t.Log("native-tagged 10: what leaves in VLAN 10 is tagged")
+		r.vsctl("set", "port", "trunk", "vlan_mode=native-tagged")
+		in(s10, a10, true)
+		r.separated(h10, "10.0.0.200")
+	})
+}
+
+func TestE2EDeletePortAndBridge(t *testing.T) {
+	eachDatapath(t, func(t *testing.T, r *rig) {
+		h1, _ := r.host("h1", "10.0.0.1/24"), r.host("h2", "10.0.0.2/24")
+		r.bridge("br0")
+		r.vsctl("add-port", "br0", "h1", "--", "add-port", "br0", "h2", "--", "add-port", "br0", "int0", "--", "set", "interface", "int0", "type=internal")
+		r.reaches(h1, "10.0.0.2")
+		if _, err := r.sw.Links().LinkByName("int0"); err != nil {
+			t.Errorf("internal port: %v", err)
+		}
+		r.vsctl("del-port", "h2", "--", "del-port", "int0")
+		r.separated(h1, "10.0.0.2")
+		if _, err := r.sw.Links().LinkByName("int0"); err == nil {
+			t.Error("the internal port's device is there after del-port")
+		}
+		r.vsctl("add-port", "br0", "h2")
+		r.reaches(h1, "10.0.0.2")
+		if got := r.get("interface", "h2", "ofport"); got == "2" && !*stock {
+			t.Errorf("ofport %s is used again at once", got)
+		}
+		r.vsctl("del-br", "br0")
+		r.separated(h1, "10.0.0.2")
+		for _, name := range []string{"h1", "h2"} {
+			link, err := r.sw.Links().LinkByName(name)
+			if err != nil {
+				t.Error(err)
+			} else if link.Attrs().Promisc != 0 {
+				t.Errorf("%s is promiscuous after del-br", name)
+			}
+			if filters := r.ingress(name); filters != "" {
+				t.Errorf("on the ingress of %s after del-br: %s", name, filters)
+			}
+		}
+		links, err := r.sw.Links().LinkList()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range links {
+			switch name := l.Attrs().Name; name {
+			case "lo", "h1", "h2", "ovs-netdev":
+			default:
+				t.Errorf("link %s is left behind", name)
+			}
+		}
+	})
+}
+
+// ingress returns what is attached to the ingress of a device.
+func (r *rig) ingress(dev string) string {
+	out, _ := r.sw.Command("tc", "filter", "show", "dev", dev, "ingress").CombinedOutput()
+	s := strings.TrimSpace(string(out))
+	if _, err := exec.LookPath("bpftool"); err == nil {
+		out, _ = r.sw.Command("bpftool", "net", "show", "dev", dev).CombinedOutput()
+		for _, line := range strings.Split(string(out), "\n") {
+			if strings.Contains(line, "ingress") {
+				s += line
+			}
+		}
+	}
+	return s
+}
+
+func TestE2EPatchPorts(t *testing.T) {
+	eachDatapath(t, func(t *testing.T, r *rig) {
+		h1, _ := r.host("h1", "10.0.0.1/24"), r.host("h2", "10.0.0.2/24")
+		r.bridge("br0")
+		r.bridge("br1")
+		r.vsctl("add-port", "br0", "h1", "--", "add-port", "br1", "h2")
+		r.separated(h1, "10.0.0.2")
+		r.vsctl("add-port", "br0", "p0", "--", "set", "interface", "p0", "type=patch", "options:peer=p1")
+		if got, want := r.get("interface", "p0", "error"), "No usable peer 'p1' exists in '"+r.dp+"' datapath."; got != want {
+			t.Errorf("error of a patch port without peer: %q, want %q", got, want)
+		}
+		r.vsctl("add-port", "br1", "p1", "--", "set", "interface", "p1", "type=patch", "options:peer=p0")
+		r.eventually(3*time.Second, equals(func() string { return r.get("interface", "p0", "error") }, "[]"))
+		r.reaches(h1, "10.0.0.2")
+		if fdb := r.appctl("fdb/show", "br1"); strings.Count(fdb, "\n") < 3 {
+			t.Errorf("br1 learned less than two addresses:\n%s", fdb)
+		}
+		r.vsctl("del-port", "p1")
+		r.separated(h1, "10.0.0.2")
+	})
+}
+
+// An interface without device has ofport -1 and the error text, works when
+// the device appears, and goes the same way when it disappears.
+func TestE2EMissingDevice(t *testing.T) {
+	eachDatapath(t, func(t *testing.T, r *rig) {
+		h1 := r.host("h1", "10.0.0.1/24")
+		r.bridge("br0")
+		r.vsctl("add-port", "br0", "h1")
+		out, err := exec.Command("env", "OVS_RUNDIR="+r.dir, "ovs-vsctl", "--timeout=5", "add-port", "br0", "late", "--", "add-port", "br0", "h9").CombinedOutput()
+		if want := "Error detected while setting up 'late': could not open network device late (No such device)"; !strings.Contains(string(out), want) {
+			t.Errorf("ovs-vsctl printed %q (%v), want %q", out, err, want)
+		}
+		const text = "could not open network device late (No such device)"
+		if got := r.get("interface", "late", "ofport"); got != "-1" {
+			t.Errorf("ofport %s, want -1", got)
+		}
+		if got := r.get("interface", "late", "error"); got != text {
+			t.Errorf("error %q, want %q", got, text)
+		}
+		late := r.host("late", "10.0.0.2/24")
+		if *stock {
+			r.vsctl("set", "open_vswitch", ".", "external_ids:look=again") // stock looks when it is configured
+		}
+		r.eventually(3*time.Second, equals(func() string { return r.get("interface", "late", "error") }, "[]"))
+		r.reaches(h1, "10.0.0.2")
+		no := r.get("interface", "late", "ofport")
+		if no == "-1" {
+			t.Errorf("ofport %s", no)
+		}
+		if *stock {
+			return // stock 3.1 does not say that a device has gone
+		}
+		if err := late.Delete("eth0"); err != nil {
+			t.Fatal(err)
+		}
+		r.eventually(3*time.Second, equals(func() string { return r.get("interface", "late", "error") }, text))
+		if got := r.get("interface", "late", "ofport"); got != "-1" {
+			t.Errorf("ofport %s after the device has gone, want -1", got)
+		}
+		if err := r.lab.Veth(late, "eth0", r.sw, "late"); err != nil {
+			t.Fatal(err)
+		}
+		if err := late.Address("eth0", "10.0.0.2/24"); err != nil {
+			t.Fatal(err)
+		}
+		r.eventually(3*time.Second, equals(func() string { return r.get("interface", "late", "error") }, "[]"))
+		r.reaches(h1, "10.0.0.2")
+	})
+}
+
+// A restart keeps configuration and port numbers; internal ports keep their
+// addresses.
+func TestE2ERestart(t *testing.T) {
+	eachDatapath(t, func(t *testing.T, r *rig) {
+		h1 := r.host("h1", "10.0.0.1/24")
+		r.host("h2", "10.0.0.2/24")
+		r.bridge("br0")
+		r.vsctl("add-port", "br0", "h1", "tag=10", "--", "set", "interface", "h1", "ofport_request=5",
+			"--", "add-port", "br0", "int0", "tag=10", "--", "set", "interface", "int0", "type=internal")
+		r.vsctl("add-port", "br0", "h2", "tag=10")
+		if err := r.sw.Up("int0"); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.sw.Address("int0", "10.0.0.250/24"); err != nil {
+			t.Fatal(err)
+		}
+		r.reaches(h1, "10.0.0.2")
+		r.reaches(h1, "10.0.0.250")
+		columns := func() string {
+			return r.vsctl("--columns=name,ofport,type,mac_in_use", "list", "interface") + r.vsctl("--columns=name,tag", "list", "port") +
+				r.vsctl("--columns=datapath_id", "list", "bridge") + r.vsctl("show")
+		}
+		before := columns()
+		r.stop()
+		for _, f := range []string{"db.sock", "br0.mgmt", "ovs-vswitchd.pid", "ovsdb-server.pid"} {
+			if _, err := os.Lstat(r.dir + "/" + f); err == nil && !*stock {
+				t.Errorf("%s is there after the daemon's end", f)
+			}
+		}
+		r.start()
+		r.eventually(5*time.Second, func() error { _, err := r.try("ovs-vsctl", "--timeout=5", "show"); return err })
+		r.eventually(5*time.Second, equals(columns, before))
+		r.reaches(h1, "10.0.0.2")
+		r.reaches(h1, "10.0.0.250")
+	})
+}
+
+func TestE2ESecondDaemonIsRefused(t *testing.T) {
+	if *stock {
+		t.Skip("about our daemon")
+	}
+	r := newRig(t, "netdev")
+	cmd := r.sw.Command(weirBinary, "switchd", "--rundir", r.dir, "--db", r.dir+"/other.db")
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), fmt.Sprint(r.pid())) {
+		t.Errorf("a second daemon in the run directory: %v, %q; want a refusal that names process %d", err, out, r.pid())
+	}
+	r.vsctl("show")
+}

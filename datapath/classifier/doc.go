@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package classifier finds, among rules with a priority and a match, the one
+// with the highest priority that matches a packet's key, and says which bits of
+// the key that answer depended on.
+//
+// # Why not only the answer
+//
+// The switch caches the outcome of a packet's way through the tables as a megaflow:
+// a key under a mask. Every bit that the search looked at must be in that mask,
+// and every bit in it that was not needed makes the cache larger. The search
+// is therefore built to look at little, with the techniques of "The Design and
+// Implementation of Open vSwitch" (NSDI 2015, sections 5.3 to 5.5):
+//
+//   - Tuple-space search: rules with the same mask form a subtable, a hash map of
+//     masked keys. One probe answers for all its rules.
+//   - Order by priority: subtables are visited by falling highest priority of
+//     their rules, and the search ends where no remaining rule could win.
+//   - Staged lookup: a subtable's mask is cut at flow.StageEnd (metadata, Ethernet,
+//     network, transport); after each part an index says whether any rule has
+//     these values. Where none has, the later parts do not enter the mask.
+//   - Prefix tries: for addresses and transport ports a trie of all prefixes in
+//     the classifier tells how many leading bits of the packet's value rule out every
+//     prefix of a subtable's length. Only those bits enter the mask.
+//
+// # Invariants
+//
+// Among matching rules of equal priority, which OpenFlow leaves open, the one wins
+// whose subtable is older. So the winner depends on the rules that match and
+// on nothing else, and adding or removing a rule changes the winner only
+// for keys that match it. Let m be the mask that a lookup of k has filled: every
+// key that agrees with k under m has the same winner. oracle_test.go holds both
+// against a linear search.
+//
+// # Memory
+//
+// A rule keeps only the words of its match that its subtable's mask has; the
+// mask is shared. The number of rules is bounded by the caller.
+//
+// # Threads
+//
+// Lookups and iterations may run at the same time; changes need the classifier
+// for themselves. The caller locks. (Versions for atomic bundles, issue 3, go into
+// Rule and the chains of a subtable, which no other code looks at.)
+package classifier

@@ -188,10 +188,13 @@ func (r *rig) pid() int { return r.procs[len(r.procs)-1].Pid() }
 func (r *rig) log() {
 	files, _ := filepath.Glob(filepath.Join(r.dir, "*.log"))
 	outs, _ := filepath.Glob(filepath.Join(r.dir, "*.out"))
-	for _, f := range append(files, outs...) {
+	if !*stock { // stock says the same in both
+		files = append(files, outs...)
+	}
+	for _, f := range files {
 		b, _ := os.ReadFile(f)
-		if len(b) > 6000 {
-			b = b[len(b)-6000:]
+		if len(b) > 3000 {
+			b = b[len(b)-3000:]
 		}
 		if len(b) > 0 {
 			r.t.Logf("%s:\n%s", filepath.Base(f), b)

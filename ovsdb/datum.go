@@ -214,7 +214,7 @@ func (d Datum) Union(e Datum) Datum {
 	n := d.Len() + e.Len()
 	if d.IsMap() {
 		out := make([]Pair, 0, n)
-		merge(d, e, func(i, j int) {
+		Merge(d, e, func(i, j int) {
 			if i >= 0 {
 				out = append(out, d.pair(i))
 			} else {
@@ -224,7 +224,7 @@ func (d Datum) Union(e Datum) Datum {
 		return mapOf(out)
 	}
 	out := make([]Atom, 0, n)
-	merge(d, e, func(i, j int) {
+	Merge(d, e, func(i, j int) {
 		if i >= 0 {
 			out = append(out, d.Key(i))
 		} else {
@@ -243,7 +243,7 @@ func (d Datum) Minus(e Datum) Datum {
 	}
 	if d.IsMap() {
 		var out []Pair
-		merge(d, e, func(i, j int) {
+		Merge(d, e, func(i, j int) {
 			if i >= 0 && (j < 0 || e.IsMap() && d.Value(i) != e.Value(j)) {
 				out = append(out, d.pair(i))
 			}
@@ -251,7 +251,7 @@ func (d Datum) Minus(e Datum) Datum {
 		return mapOf(out)
 	}
 	var out []Atom
-	merge(d, e, func(i, j int) {
+	Merge(d, e, func(i, j int) {
 		if i >= 0 && j < 0 {
 			out = append(out, d.Key(i))
 		}
@@ -259,9 +259,9 @@ func (d Datum) Minus(e Datum) Datum {
 	return setOf(out)
 }
 
-// merge walks the keys of both in order: f gets the indexes of a key in d and
+// Merge walks the keys of both in order: f gets the indexes of a key in d and
 // in e, -1 where it is not.
-func merge(d, e Datum, f func(i, j int)) {
+func Merge(d, e Datum, f func(i, j int)) {
 	dk, ek := d.Keys(), e.Keys()
 	i, j := 0, 0
 	for i < len(dk) || j < len(ek) {

@@ -10,7 +10,7 @@ package ovsdb
 func Diff(old, new Datum) Datum {
 	if old.IsMap() || new.IsMap() {
 		var out []Pair
-		merge(old, new, func(i, j int) {
+		Merge(old, new, func(i, j int) {
 			switch {
 			case i < 0:
 				out = append(out, new.pair(j))
@@ -23,7 +23,7 @@ func Diff(old, new Datum) Datum {
 		return mapOf(out)
 	}
 	var out []Atom
-	merge(old, new, func(i, j int) {
+	Merge(old, new, func(i, j int) {
 		switch {
 		case i < 0:
 			out = append(out, new.Key(j))
@@ -44,7 +44,7 @@ func Apply(old, diff Datum, t *ColumnType) (Datum, error) {
 		d = diff
 	case t.IsMap():
 		var out []Pair
-		merge(old, diff, func(i, j int) {
+		Merge(old, diff, func(i, j int) {
 			switch {
 			case j < 0:
 				out = append(out, old.pair(i))

@@ -193,7 +193,11 @@ func FuzzFramer(f *testing.F) {
 			if !json.Valid([]byte(m)) || !utf8.ValidString(m) {
 				t.Fatalf("not JSON: %q", m)
 			}
-			Parse([]byte(m)) // must not panic
+			if msg, err := Parse([]byte(m)); err == nil && msg.Method != "" { // must not panic
+				if _, err := msg.Args(); err != nil {
+					t.Fatalf("args of a parsed call %q: %v", m, err)
+				}
+			}
 		}
 		Parse(stream)
 	})

@@ -38,11 +38,20 @@ func (k Kind) String() string {
 // the peer wrote them, and never nil where the kind has them.
 type Message struct {
 	Kind   Kind
-	Method string            // requests and notifications
-	Params []json.RawMessage // requests and notifications; may be empty
-	ID     json.RawMessage   // all but notifications
-	Result json.RawMessage   // replies
-	Error  json.RawMessage   // error replies
+	Method string          // requests and notifications
+	Params json.RawMessage // requests and notifications: an array
+	ID     json.RawMessage // all but notifications
+	Result json.RawMessage // replies
+	Error  json.RawMessage // error replies
+}
+
+// Args returns the elements of the params of a call. They are not copied.
+func (m *Message) Args() ([]json.RawMessage, error) {
+	a, err := splitArray(m.Params)
+	if err != nil {
+		return nil, fmt.Errorf("%w: params: %w", ErrMessage, err)
+	}
+	return a, nil
 }
 
 // ErrMessage: valid JSON that is not a JSON-RPC message.
@@ -120,10 +129,7 @@ func parseCall(m Message, method, params json.RawMessage) (Message, error) {
 	case params[0] != '[':
 		return m, fmt.Errorf("%w: \"params\" must be an array", ErrMessage)
 	}
-	var err error
-	if m.Params, err = splitArray(params); err != nil {
-		return m, fmt.Errorf("%w: params: %w", ErrMessage, err)
-	}
+	m.Params = params
 	return m, nil
 }
 

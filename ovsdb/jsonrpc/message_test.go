@@ -51,10 +51,14 @@ func TestParse(t *testing.T) {
 			}
 			continue
 		}
-		if err != nil || m.Kind != tt.kind || m.Method != tt.method || len(m.Params) != tt.params {
-			t.Errorf("%s: got %v %q %d params, error %v", tt.in, m.Kind, m.Method, len(m.Params), err)
+		var args []json.RawMessage
+		if err == nil && (m.Kind == Request || m.Kind == Notification) {
+			args, err = m.Args()
 		}
-		for _, p := range m.Params {
+		if err != nil || m.Kind != tt.kind || m.Method != tt.method || len(args) != tt.params {
+			t.Errorf("%s: got %v %q %d params, error %v", tt.in, m.Kind, m.Method, len(args), err)
+		}
+		for _, p := range args {
 			if !json.Valid(p) {
 				t.Errorf("%s: param %s", tt.in, p)
 			}

@@ -80,22 +80,23 @@
 //     tp_dst, tcp_flags (12 bits, reserved bits included). Else zero.
 //   - UDP (17): with 8 bytes: tp_src, tp_dst. The UDP length is not looked at.
 //   - SCTP (132): with 12 bytes: tp_src, tp_dst.
-//   - ICMP (1, behind IPv4 only) with 8 bytes, IGMP (2, behind IPv4 only) with 8
-//     bytes: type in tp_src, code in tp_dst.
+//   - IGMP (2) with 8 bytes, ICMP (1, behind IPv4 only) with 8 bytes: type in
+//     tp_src, code in tp_dst.
 //   - ICMPv6 (58, behind IPv6 only) with 8 bytes: type in tp_src, code in tp_dst.
 //     Type 135 and 136 with code 0 and 24 bytes are neighbour discovery:
 //     nd_reserved is bytes 4-7, nd_target bytes 8-23, then options while 8 bytes
 //     are left. An option of type 1 (source) or 2 (target) and length 1 gives
 //     nd_sll or nd_tll; nd_options_type is the type of the first such; other options are
-//     skipped. If an option has length 0 or goes behind the end, a type 1 or type 2 with length 1
-//     comes twice, or there are more than MaxNDOptions (8), the message is
+//     skipped. An option of length 0, or that goes behind the end, ends the
+//     list. If type 1 or type 2 with length 1 comes twice, or 8 bytes are left behind
+//     MaxNDOptions (8) options, the message is
 //     ambiguous and all five nd fields are zero (type and code stay).
 //
 // # Where stock Open vSwitch differs
 //
 // Its user space parser (3.1) gives the same keys (oracle_test.go compares) but:
 // with a broken IPv6 extension chain nw_tos, nw_ttl, ipv6_label and ip_proto are 0
-// there; it takes any number of extension headers and ND options; reserved bits
+// there; ICMP behind IPv6 and ICMPv6 behind IPv4 have tp_src and tp_dst there; it takes any number of extension headers and ND options; reserved bits
 // of a fragment header make a fragment there; an all-zero link-layer address
 // option does not count as seen.
 //
@@ -112,9 +113,14 @@
 //     stepped over, since the pseudo header holds the last destination then. TCP, UDP: ports. ICMP and ICMPv6:
 //     type, code, ND fields, ND options.
 //   - A UDP checksum of 0 stays 0; a computed 0 is written as 0xffff.
-//   - SCTP: the CRC32c is changed by the difference of the CRCs before and after.
+//   - SCTP: the CRC32c is changed by the difference of the CRCs before and after;
+//     in a first fragment, where that cannot be known, the ports are not written.
 //   - With NeedsCsum (the field holds the folded, not inverted sum of the pseudo
 //     header) addresses change the field the other way round and nothing else changes it.
+//
+// tp_src and tp_dst are ports, or the type and code of ICMP and ICMPv6 (their low 8
+// bits); tcp_src, icmpv6_type and so on are the same in packets of that protocol
+// and nothing in others. IGMP's are not written.
 //
 // Lengths that do not match the packet (a UDP length that is wrong) are not
 // repaired. The present bit of vlan_tci is not written; the real DEI of a tag stays

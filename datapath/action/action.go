@@ -66,6 +66,9 @@ type (
 	Group struct{ ID uint32 }
 	// SetQueue sets the queue for the outputs that follow.
 	SetQueue struct{ ID uint32 }
+	// PopQueue goes back to the queue that was set when the packet arrived (a
+	// Nicira action).
+	PopQueue struct{}
 	// Meter passes the packet to a meter (an action since OpenFlow 1.5).
 	Meter struct{ ID uint32 }
 	// PushVLAN adds a VLAN tag with type TPID (0x8100 or 0x88a8), VID 0, or the
@@ -174,6 +177,7 @@ func (Output) action()      {}
 func (Enqueue) action()     {}
 func (Group) action()       {}
 func (SetQueue) action()    {}
+func (PopQueue) action()    {}
 func (Meter) action()       {}
 func (PushVLAN) action()    {}
 func (PopVLAN) action()     {}

@@ -15,6 +15,9 @@ const (
 	portOffset = 0xffff0000
 )
 
+// PortLimit is the first number that is no port of a switch with 16-bit ports.
+const PortLimit action.Port = port10Max
+
 // PortFrom10 returns the port for a number of OpenFlow 1.0.
 func PortFrom10(p uint16) action.Port {
 	if p >= port10Max {

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oxm
+
+import (
+	"github.com/weirswitch/weir/datapath/action"
+	"github.com/weirswitch/weir/datapath/flow"
+	"github.com/weirswitch/weir/datapath/openflow/ofp"
+)
+
+// NXM as a version means: write NXM entries where a field has one.
+const NXM = ofp.V10
+
+// ID is one kind of entry: what a header says without its length and mask bit.
+// IDs are comparable; the zero ID is that of NXM_OF_IN_PORT.
+type ID struct {
+	Class        uint16
+	Num          uint8
+	Experimenter uint32 // if Class is 0xffff
+}
+
+func (r *row) id() ID { return ID{r.class, r.num, r.exp} }
+
+// byID finds the row of an entry, byField those of a field in the order of
+// their versions.
+var (
+	byID    = make(map[ID]*row, len(rows))
+	byField = func() (t [flow.NumFields][]*row) {
+		for i := range rows {
+			r := &rows[i]
+			byID[r.id()] = r
+			t[r.field] = append(t[r.field], r)
+		}
+		return t
+	}()
+)
+
+// rowFor returns the row that version v writes for f; nil if there is none.
+func rowFor(f flow.Field, v ofp.Version) *row {
+	if f >= flow.NumFields {
+		return nil
+	}
+	var best *row
+	for _, r := range byField[f] {
+		if best == nil || r.since <= v {
+			best = r
+		}
+	}
+	return best
+}
+
+// sub returns the bits of the key that the entry holds.
+func (r *row) sub() flow.Subfield {
+	n := uint16(r.bits)
+	if n == 0 {
+		n = uint16(r.field.Bits())
+	}
+	return flow.Subfield{Field: r.field, Ofs: uint16(r.ofs), N: n}
+}
+
+// validBits returns the bits of the value that may be set.
+func (r *row) validBits() flow.U128 {
+	if r.valid != 0 {
+		return flow.U128{Lo: r.valid}
+	}
+	return flow.Ones(int(r.sub().N))
+}
+
+// experimenter returns the length of the experimenter number in the entry.
+func (r *row) experimenter() int {
+	if r.class == oxmExperimenter {
+		return 4
+	}
+	return 0
+}
+
+// putHeader writes the header of an entry with n bytes of value and mask.
+func (r *row) putHeader(w *ofp.Writer, n int, mask bool) {
+	m := uint8(0)
+	if mask {
+		m = 1
+	}
+	w.U16(r.class)
+	w.U8(r.num<<1 | m)
+	w.U8(uint8(n + r.experimenter()))
+	if r.class == oxmExperimenter {
+		w.U32(r.exp)
+	}
+}
+
+// putValue writes the low n bytes of v.
+func putValue(w *ofp.Writer, v flow.U128, n int) {
+	b := v.Bytes16()
+	w.Bytes(b[16-n:])
+}
+
+// getValue reads n bytes, at most 16 of which count.
+func getValue(b []byte) (v flow.U128, ok bool) {
+	for len(b) > 16 {
+		if b[0] != 0 {
+			return v, false
+		}
+		b = b[1:]
+	}
+	for _, c := range b {
+		v = v.Lsh(8).Or(flow.U128{Lo: uint64(c)})
+	}
+	return v, true
+}
+
+// toWire converts a value of the key's bits to the entry's.
+func (r *row) toWire(v flow.U128) flow.U128 {
+	if r.port == port16 {
+		v.Lo = uint64(ofp.PortTo10(action.Port(v.Lo)))
+	}
+	return v
+}
+
+// header is a header as read.
+type header struct {
+	id   ID
+	mask bool
+	n    int // bytes of value and mask
+}
+
+// readHeader reads a header; short is the Kind for one that is cut off.
+func readHeader(r *ofp.Reader, short ofp.Kind) (h header) {
+	h.id.Class = r.U16()
+	fm := r.U8()
+	h.id.Num, h.mask = fm>>1, fm&1 != 0
+	h.n = int(r.U8())
+	if h.id.Class == oxmExperimenter {
+		h.id.Experimenter = r.U32()
+		if h.n -= 4; h.n < 0 {
+			r.Failf(short, "entry of experimenter with length %d", h.n+4)
+		}
+	}
+	return h
+}
+
+// readEntry reads the value and mask of the entry h, which row describes, as
+// they are in the key.
+func (row *row) readEntry(r *ofp.Reader, h header) (v, m flow.U128) {
+	width := int(row.bytes)
+	n := h.n
+	if h.mask {
+		if n%2 != 0 {
+			r.Failf(ofp.BMCBadLen, "%s: masked entry of %d bytes", row.name, n)
+			return
+		}
+		n /= 2
+	}
+	if n != width {
+		r.Failf(ofp.BMCBadLen, "%s: value of %d bytes, not %d", row.name, n, width)
+		return
+	}
+	v, _ = getValue(r.Bytes(width))
+	all := flow.Ones(8 * width)
+	m = all
+	if h.mask {
+		m, _ = getValue(r.Bytes(width))
+		if r.Err() == nil && !v.AndNot(m).IsZero() {
+			r.Failf(ofp.BMCBadWildcards, "%s: value has bits outside the mask", row.name)
+			return
+		}
+		if m != all && !row.maskable && !m.IsZero() {
+			r.Failf(ofp.BMCBadMask, "%s: cannot be masked", row.name)
+			return
+		}
+		if m.IsZero() {
+			return v, m
+		}
+	}
+	valid := row.validBits()
+	switch row.port {
+	case port16:
+		v.Lo = uint64(ofp.PortFrom10(uint16(v.Lo)))
+		m = flow.Ones(32)
+	case port32:
+		if _, err := ofp.PortFrom11(uint32(v.Lo)); err != nil {
+			r.Failf(ofp.BMCBadValue, "%s: port %d", row.name, v.Lo)
+		}
+	default:
+		if !v.AndNot(valid).IsZero() {
+			r.Failf(ofp.BMCBadValue, "%s: value %x", row.name, v.Lo)
+		}
+		m = m.And(valid)
+	}
+	return v, m
+}
+
+// Value is the content of one entry with its field: what a set-field action holds.
+type Value struct {
+	Field       flow.Field
+	Value, Mask flow.U128 // in the bits of Field; Mask is all ones if there was none
+	HasMask     bool
+}
+
+// DecodeValue reads one entry.
+func DecodeValue(r *ofp.Reader) (val Value) {
+	h := readHeader(r, ofp.BACBadSetLen)
+	if r.Err() != nil {
+		return
+	}
+	row := byID[h.id]
+	if row == nil {
+		r.Failf(ofp.BMCBadField, "entry %04x:%d", h.id.Class, h.id.Num)
+		return
+	}
+	v, m := row.readEntry(r, h)
+	s := row.sub()
+	val = Value{row.field, v.Lsh(uint(s.Ofs)), m.Lsh(uint(s.Ofs)), h.mask}
+	if row.field == flow.FieldIPTOS && !h.mask {
+		val.Mask = flow.U128{Lo: 0xfc}
+	}
+	return val
+}
+
+// AppendValue writes an entry for field f as version v writes it: with the mask
+// if masked. It reports whether f has an entry.
+func AppendValue(w *ofp.Writer, f flow.Field, value, mask flow.U128, masked bool, v ofp.Version) bool {
+	row := rowFor(f, v)
+	if row == nil {
+		return false
+	}
+	n := int(row.bytes)
+	ofs := uint(row.ofs)
+	if masked {
+		row.putHeader(w, 2*n, true)
+		putValue(w, row.toWire(value.Rsh(ofs)), n)
+		putValue(w, mask.Rsh(ofs), n)
+	} else {
+		row.putHeader(w, n, false)
+		putValue(w, row.toWire(value.Rsh(ofs)), n)
+	}
+	return true
+}
+
+// DecodeHeader reads a header without value, as it names a field in an action.
+func DecodeHeader(r *ofp.Reader) (f flow.Field, bits int) {
+	h := readHeader(r, ofp.BACBadLen)
+	if r.Err() != nil {
+		return
+	}
+	row := byID[h.id]
+	if row == nil || h.mask {
+		r.Failf(ofp.BACBadSetType, "field %04x:%d", h.id.Class, h.id.Num)
+		return
+	}
+	if h.n != int(row.bytes) {
+		r.Failf(ofp.BACBadSetLen, "%s: header with length %d", row.name, h.n)
+		return
+	}
+	return row.field, row.Bits()
+}
+
+// Bits returns the width of the entry's value.
+func (row *row) Bits() int {
+	switch row.port {
+	case port16:
+		return 16
+	case port32:
+		return 32
+	}
+	return int(row.sub().N)
+}
+
+// AppendHeader writes the header of field f as version v writes it. It reports
+// whether f has one.
+func AppendHeader(w *ofp.Writer, f flow.Field, v ofp.Version) bool {
+	row := rowFor(f, v)
+	if row == nil {
+		return false
+	}
+	row.putHeader(w, int(row.bytes), false)
+	return true
+}
+
+// HeaderLen returns the length of the header of f in version v, 0 if f has none.
+func HeaderLen(f flow.Field, v ofp.Version) int {
+	if row := rowFor(f, v); row != nil {
+		return 4 + row.experimenter()
+	}
+	return 0
+}

@@ -4,6 +4,7 @@ package engine
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -177,11 +178,28 @@ func (x *executor) selectRows(b []byte, m *members) ([]byte, error) {
 		return b, err
 	}
 	b = append(b, `{"rows":[`...)
-	for i, r := range x.tx.Select(t, cond) {
-		if i > 0 {
+	rows := x.tx.Select(t, cond)
+	// Rows that are equal in the columns asked for are answered once, as stock
+	// does. With _uuid there are none.
+	var seen map[string]bool
+	if given && len(rows) > 1 && !slices.Contains(cols, t.Column("_uuid")) {
+		seen = make(map[string]bool)
+	}
+	n := len(b)
+	for _, r := range rows {
+		start := len(b)
+		if start > n {
 			b = append(b, ',')
 		}
+		row := len(b)
 		b = appendRow(b, cols, r)
+		if seen != nil {
+			if seen[string(b[row:])] {
+				b = b[:start]
+				continue
+			}
+			seen[string(b[row:])] = true
+		}
 		if len(b) > x.max {
 			return b, ovsdb.Errorf(ovsdb.ErrResources, "the reply would have more than %d bytes", x.max)
 		}

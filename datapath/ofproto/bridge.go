@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ofproto
+
+import (
+	"slices"
+	"time"
+
+	"github.com/weirswitch/weir/datapath/action"
+	"github.com/weirswitch/weir/datapath/classifier"
+	"github.com/weirswitch/weir/datapath/flow"
+	"github.com/weirswitch/weir/datapath/openflow"
+)
+
+const (
+	// NumTables is the number of tables, the switch's own one included.
+	NumTables = 255
+	// VisibleTables is the number of tables that controllers see: 0 to 253.
+	VisibleTables = 254
+	// HiddenTable is the switch's own table.
+	HiddenTable = 254
+	// MaxRules is the highest number of rules in a table.
+	MaxRules = 1_000_000
+	// FailOpenPriority is that of the rule that takes over when all controllers
+	// are silent: above all that a controller can use.
+	FailOpenPriority = 0xf0f0f0
+)
+
+// Rule is a flow of a table. Fields change only through methods of its Bridge.
+type Rule struct {
+	Table       uint8
+	IdleTimeout uint16 // seconds; 0: none
+	HardTimeout uint16
+	Importance  uint16
+	Flags       openflow.FlowModFlags
+	Cookie      uint64
+	// Instr is replaced, never changed, by a modification.
+	Instr *action.Instructions
+
+	Created, Modified, Used time.Time
+	Packets, Bytes          uint64
+
+	cr     *classifier.Rule[*Rule]
+	seq    uint64 // order of addition
+	expiry int    // place in Bridge.expirable, -1: has no timeout
+}
+
+// Priority returns the rule's priority; above 65,535 it is the switch's own.
+func (r *Rule) Priority() int32 { return r.cr.Priority() }
+
+// Match returns the rule's match.
+func (r *Rule) Match() flow.Match { return r.cr.Match() }
+
+// Overlaps reports whether some key matches both r and m.
+func (r *Rule) Overlaps(m *flow.Match) bool { return r.cr.Overlaps(m) }
+
+// OverlapsKnown reports whether some key that agrees with k under known matches r.
+func (r *Rule) OverlapsKnown(k *flow.Key, known *flow.Mask) bool { return r.cr.OverlapsKnown(k, known) }
+
+// TableMiss reports whether r is a table-miss flow entry (OpenFlow 1.3, 5.4):
+// priority 0 and any packet.
+func (r *Rule) TableMiss() bool { return r.cr.Priority() == 0 && r.cr.CatchAll() }
+
+// Hidden reports whether controllers do not see r.
+func (r *Rule) Hidden() bool { return r.cr.Priority() > 0xffff }
+
+type table struct {
+	cls             classifier.Classifier[*Rule]
+	matched, missed uint64 // packets
+}
+
+// Bridge is the OpenFlow state of one bridge.
+type Bridge struct {
+	DatapathID uint64
+	Desc       openflow.DescReply
+	// MissToController makes a packet that no rule matches a packet-in.
+	MissToController bool
+
+	tables    [NumTables]*table // made with the first rule
+	ports     map[action.Port]*Port
+	frag      openflow.FragMode
+	seq       uint64
+	expirable []*Rule
+	made      bool // Reset has run
+	standalone,
+	controllers bool
+	failOpen *Rule
+	counters func(action.Port) (openflow.PortStats, bool)
+}
+
+// New returns a bridge without ports and rules. counters returns the counters
+// of a port for statistics, false if they are not known; Handle calls it.
+func New(counters func(action.Port) (openflow.PortStats, bool)) *Bridge {
+	return &Bridge{ports: make(map[action.Port]*Port), counters: counters}
+}
+
+// Frag returns what happens to IP fragments.
+func (b *Bridge) Frag() openflow.FragMode { return b.frag }
+
+// Lookup returns the rule of a table that k matches, or nil, and adds the bits of
+// k that this depended on to wc, unless wc is nil.
+func (b *Bridge) Lookup(tab uint8, k *flow.Key, wc *flow.Mask) *Rule {
+	t := b.table(tab)
+	if t == nil {
+		return nil
+	}
+	if r := t.cls.Lookup(k, wc); r != nil {
+		return r.Value
+	}
+	return nil
+}
+
+func (b *Bridge) table(n uint8) *table {
+	if n >= NumTables {
+		return nil
+	}
+	return b.tables[n]
+}
+
+func (b *Bridge) makeTable(n uint8) *table {
+	t := b.tables[n]
+	if t == nil {
+		t = new(table)
+		b.tables[n] = t
+	}
+	return t
+}
+
+// Rules returns the number of rules in a table, or in all for openflow.TableAll.
+func (b *Bridge) Rules(tab uint8) (n int) {
+	for i, t := range b.tables {
+		if t != nil && (tab == openflow.TableAll || int(tab) == i) {
+			n += t.cls.Len()
+		}
+	}
+	return n
+}
+
+// All calls yield for every rule, hidden ones too, until it returns false.
+func (b *Bridge) All(yield func(*Rule) bool) {
+	for _, t := range b.tables {
+		if t == nil {
+			continue
+		}
+		more := true
+		t.cls.All(func(r *classifier.Rule[*Rule]) bool {
+			more = yield(r.Value)
+			return more
+		})
+		if !more {
+			return
+		}
+	}
+}
+
+// Credit counts packets that used r, the latest at the time used (zero: not known).
+func (r *Rule) Credit(packets, bytes uint64, used time.Time) {
+	r.Packets += packets
+	r.Bytes += bytes
+	if used.After(r.Used) {
+		r.Used = used
+	}
+}
+
+// CreditTable counts packets that a table was searched for.
+func (b *Bridge) CreditTable(tab uint8, matched, missed uint64) {
+	if tab >= NumTables {
+		return
+	}
+	t := b.makeTable(tab)
+	t.matched += matched
+	t.missed += missed
+}
+
+// ChangeKind says what happened to a rule.
+type ChangeKind uint8
+
+const (
+	RuleAdded ChangeKind = iota
+	RuleRemoved
+	RuleModified // its instructions
+)
+
+// Change is a change of a rule that can change what happens to packets.
+type Change struct {
+	Kind ChangeKind
+	Rule *Rule
+}
+
+// Effects are what a change of a Bridge means for others.
+type Effects struct {
+	Changes []Change
+	// Fragments: the treatment of IP fragments changed.
+	Fragments bool
+	// Ports whose settings changed what happens to packets.
+	Ports []action.Port
+	// PortDown are ports whose device is to be set down (true) or up.
+	PortDown map[action.Port]bool
+	// Async are *FlowRemoved and *PortStatus for the controllers.
+	Async []openflow.Message
+	// Out is a packet to execute, already checked.
+	Out *openflow.PacketOut
+}
+
+func (e *Effects) changed(k ChangeKind, r *Rule) { e.Changes = append(e.Changes, Change{k, r}) }
+
+func (b *Bridge) setExpiry(r *Rule) {
+	want := r.IdleTimeout != 0 || r.HardTimeout != 0
+	switch {
+	case want && r.expiry < 0:
+		r.expiry = len(b.expirable)
+		b.expirable = append(b.expirable, r)
+	case !want && r.expiry >= 0:
+		last := len(b.expirable) - 1
+		b.expirable[r.expiry] = b.expirable[last]
+		b.expirable[r.expiry].expiry = r.expiry
+		b.expirable[last] = nil
+		b.expirable = b.expirable[:last]
+		r.expiry = -1
+	}
+}
+
+// insert adds a rule that is not there.
+func (b *Bridge) insert(tab uint8, m *flow.Match, prio int32, r *Rule, eff *Effects) {
+	b.seq++
+	r.Table, r.seq, r.expiry = tab, b.seq, -1
+	r.cr = b.makeTable(tab).cls.Insert(m, prio, r)
+	b.setExpiry(r)
+	eff.changed(RuleAdded, r)
+}
+
+// remove takes a rule out and reports it if that was asked for.
+func (b *Bridge) remove(r *Rule, why openflow.FlowRemovedReason, now time.Time, eff *Effects) {
+	b.tables[r.Table].cls.Remove(r.cr)
+	idle, hard := r.IdleTimeout, r.HardTimeout
+	r.IdleTimeout, r.HardTimeout = 0, 0
+	b.setExpiry(r)
+	r.IdleTimeout, r.HardTimeout = idle, hard
+	eff.changed(RuleRemoved, r)
+	if r.Flags&openflow.FlagSendFlowRem == 0 || r.Hidden() {
+		return
+	}
+	eff.Async = append(eff.Async, &openflow.FlowRemoved{
+		Match: r.Match(), Cookie: r.Cookie, Priority: uint16(r.Priority()), Reason: why, Table: r.Table,
+		Lifetime: lifetime(r.Created, now), IdleTimeout: idle, HardTimeout: hard,
+		Packets: r.Packets, Bytes: r.Bytes,
+	})
+}
+
+func lifetime(from, to time.Time) openflow.Lifetime {
+	d := max(to.Sub(from), 0)
+	return openflow.Lifetime{Sec: uint32(d / time.Second), Nsec: uint32(d % time.Second)}
+}
+
+// Expire removes the rules whose time is over: the hard timeout counts from the
+// last modification, the idle timeout from the last packet (or, without one, from
+// the addition).
+func (b *Bridge) Expire(now time.Time) (eff Effects) {
+	var gone []*Rule
+	for _, r := range b.expirable {
+		if b.expired(r, now) != nil {
+			gone = append(gone, r)
+		}
+	}
+	slices.SortFunc(gone, bySeq)
+	for _, r := range gone {
+		b.remove(r, *b.expired(r, now), now, &eff)
+	}
+	return eff
+}
+
+var (
+	reasonHard = openflow.RemovedHard
+	reasonIdle = openflow.RemovedIdle
+)
+
+func (b *Bridge) expired(r *Rule, now time.Time) *openflow.FlowRemovedReason {
+	if r.HardTimeout != 0 && !now.Before(r.Modified.Add(time.Duration(r.HardTimeout)*time.Second)) {
+		return &reasonHard
+	}
+	if r.IdleTimeout != 0 && !now.Before(r.Used.Add(time.Duration(r.IdleTimeout)*time.Second)) {
+		return &reasonIdle
+	}
+	return nil
+}
+
+// IdleRules reports whether some rule has an idle timeout, so that statistics
+// must be fresh before Expire.
+func (b *Bridge) IdleRules() bool { return len(b.expirable) > 0 }
+
+func bySeq(x, y *Rule) int {
+	if x.Table != y.Table {
+		return int(x.Table) - int(y.Table)
+	}
+	if x.seq < y.seq {
+		return -1
+	}
+	return 1
+}
+
+var normal = &action.Instructions{Apply: action.List{action.Output{Port: action.PortNormal}}}
+
+// Reset says which controllers and fail mode the bridge has. At first, and when a
+// change of them calls for it (package comment), all rules go and the default one comes.
+func (b *Bridge) Reset(controllers, secure bool, now time.Time) (eff Effects) {
+	standalone := !secure
+	if b.made && b.controllers == controllers && (controllers || b.standalone == standalone) {
+		b.standalone = standalone
+		return eff
+	}
+	b.made, b.controllers, b.standalone = true, controllers, standalone
+	b.FlushRules(now, &eff)
+	return eff
+}
+
+// FlushRules removes all rules and adds the default one if the bridge has one.
+func (b *Bridge) FlushRules(now time.Time, eff *Effects) {
+	var all []*Rule
+	b.All(func(r *Rule) bool {
+		if r != b.failOpen {
+			all = append(all, r)
+		}
+		return true
+	})
+	slices.SortFunc(all, bySeq)
+	for _, r := range all {
+		b.remove(r, openflow.RemovedDelete, now, eff)
+	}
+	if !b.controllers && b.standalone {
+		b.insert(0, &flow.Match{}, 0, &Rule{Instr: normal, Created: now, Modified: now, Used: now}, eff)
+	}
+}
+
+// SetFailOpen adds or removes the hidden rule that forwards as a learning
+// switch while no controller answers.
+func (b *Bridge) SetFailOpen(on bool, now time.Time) (eff Effects) {
+	switch {
+	case on && b.failOpen == nil:
+		b.failOpen = &Rule{Instr: normal, Created: now, Modified: now, Used: now}
+		b.insert(0, &flow.Match{}, FailOpenPriority, b.failOpen, &eff)
+	case !on && b.failOpen != nil:
+		b.remove(b.failOpen, openflow.RemovedDelete, now, &eff)
+		b.failOpen = nil
+	}
+	return eff
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package ofproto is the OpenFlow state of one bridge: its tables, rules, ports
+// and configuration, and what the messages of a controller do to them.
+//
+// A Bridge is a value that messages change: Handle takes one and returns the
+// replies, and as Effects everything that others must do about it: which rules changed
+// (package upcall re-translates the megaflows that depend on them), the packet
+// to execute, the messages to other controllers. It has no goroutine, no socket and
+// no clock.
+//
+// # Semantics
+//
+// Those of the stock switch (ovs-vswitchd 3.1), which decide where the
+// specification leaves a choice or the versions differ:
+//
+//   - 255 tables; the last, 254, is the switch's own: controllers see 254 (0 to 253),
+//     and changes of table 254 are refused with OFPBRC_EPERM.
+//   - Rules with a priority above 65,535 are the switch's own (fail-open): no
+//     message sees or changes them.
+//   - A bridge that has no controller and is not in fail mode "secure" starts with
+//     one rule: table 0, priority 0, any packet, NORMAL. It is an ordinary rule.
+//     When controllers are configured or removed, or the fail mode of a bridge without
+//     controllers changes, the tables start anew.
+//   - A packet that matches no rule is dropped, unless a connection speaks a
+//     version before OpenFlow 1.3: then it becomes a packet-in. Package xlate does this by
+//     Bridge.MissToController.
+//   - A modification keeps counters (unless OFPFF_RESET_COUNTS), timeouts, flags,
+//     importance, age and, unless told otherwise, the cookie. An addition that
+//     replaces a rule keeps the counters unless OFPFF_RESET_COUNTS (which the codec sets
+//     for OpenFlow 1.0 and 1.1).
+//   - Groups and meters do not exist yet: what refers to one is refused with
+//     OFPBAC_BAD_OUT_GROUP or OFPMMFC_INVALID_METER.
+//
+// # Counters
+//
+// Rules count what megaflows that used them counted; package upcall brings it
+// with Credit. A rule therefore lags behind the datapath by the time between two
+// rounds of statistics.
+//
+// # Bounds
+//
+// A table holds at most MaxRules rules (more: OFPFMFC_TABLE_FULL).
+//
+// # Threads
+//
+// Lookup and the other methods that only read may run at the same time;
+// everything else needs the Bridge for itself. The caller locks.
+package ofproto

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ofproto
+
+import (
+	"slices"
+	"time"
+
+	"github.com/weirswitch/weir/datapath/action"
+	"github.com/weirswitch/weir/datapath/classifier"
+	"github.com/weirswitch/weir/datapath/openflow"
+	"github.com/weirswitch/weir/datapath/openflow/ofp"
+)
+
+// FlowMod changes the tables (OpenFlow 1.3, 6.4), or refuses with an ofp.Kind and
+// changes nothing.
+func (b *Bridge) FlowMod(m *openflow.FlowMod, now time.Time) (eff Effects, err error) {
+	if m.Table != openflow.TableAll && m.Table >= NumTables {
+		return eff, ofp.BRCBadTableId
+	}
+	switch m.Command {
+	case openflow.FlowAdd:
+		err = b.add(m, now, &eff)
+	case openflow.FlowModify, openflow.FlowModifyStrict:
+		err = b.modify(m, now, &eff)
+	case openflow.FlowDelete, openflow.FlowDeleteStrict:
+		f := openflow.FlowFilter{Match: m.Match, Table: m.Table, OutPort: m.OutPort, OutGroup: m.OutGroup, Cookie: m.Cookie, CookieMask: m.CookieMask}
+		for _, r := range b.collect(&f, m.Command == openflow.FlowDeleteStrict, m.Priority) {
+			b.remove(r, openflow.RemovedDelete, now, &eff)
+		}
+	default:
+		err = ofp.FMFCBadCommand
+	}
+	if err == nil && m.BufferID != openflow.NoBuffer && m.Command < openflow.FlowDelete {
+		err = ofp.BRCBufferUnknown // this switch buffers no packets; the tables are changed all the same
+	}
+	return eff, err
+}
+
+func (b *Bridge) add(m *openflow.FlowMod, now time.Time, eff *Effects) error {
+	tab := m.Table
+	if tab == openflow.TableAll {
+		tab = 0
+	}
+	if tab == HiddenTable {
+		return ofp.BRCEperm
+	}
+	if err := b.check(&m.Instructions, tab); err != nil {
+		return err
+	}
+	prio := int32(m.Priority)
+	t := b.makeTable(tab)
+	if old := t.cls.Find(&m.Match, prio); old != nil {
+		r := old.Value
+		r.Cookie, r.Flags, r.Importance = m.NewCookie, m.Flags, m.Importance
+		r.IdleTimeout, r.HardTimeout = m.IdleTimeout, m.HardTimeout
+		r.Created, r.Modified = now, now
+		if m.Flags&openflow.FlagResetCounts != 0 {
+			r.Packets, r.Bytes = 0, 0
+		}
+		r.Used = now
+		b.setExpiry(r)
+		b.instruct(r, &m.Instructions, eff)
+		return nil
+	}
+	if m.Flags&openflow.FlagCheckOverlap != 0 && t.cls.Overlap(&m.Match, prio) != nil {
+		return ofp.FMFCOverlap
+	}
+	if t.cls.Len() >= MaxRules {
+		return ofp.FMFCTableFull
+	}
+	instr := m.Instructions
+	b.insert(tab, &m.Match, prio, &Rule{
+		IdleTimeout: m.IdleTimeout, HardTimeout: m.HardTimeout, Importance: m.Importance,
+		Flags: m.Flags, Cookie: m.NewCookie, Instr: &instr,
+		Created: now, Modified: now, Used: now,
+	}, eff)
+	return nil
+}
+
+// instruct gives r new instructions.
+func (b *Bridge) instruct(r *Rule, in *action.Instructions, eff *Effects) {
+	c := *in
+	r.Instr = &c
+	eff.changed(RuleModified, r)
+}
+
+func (b *Bridge) modify(m *openflow.FlowMod, now time.Time, eff *Effects) error {
+	f := openflow.FlowFilter{
+		Match: m.Match, Table: m.Table, OutPort: action.PortAny, OutGroup: action.GroupAny,
+		Cookie: m.Cookie, CookieMask: m.CookieMask,
+	}
+	rules := b.collect(&f, m.Command == openflow.FlowModifyStrict, m.Priority)
+	if len(rules) == 0 {
+		if m.ModifyAdds {
+			return b.add(m, now, eff)
+		}
+		return nil
+	}
+	for _, r := range rules { // all or none
+		if err := b.check(&m.Instructions, r.Table); err != nil {
+			return err
+		}
+	}
+	for _, r := range rules {
+		if m.ModifyCookie && m.NewCookie != ^uint64(0) {
+			r.Cookie = m.NewCookie
+		}
+		r.Modified = now
+		if m.Flags&openflow.FlagResetCounts != 0 {
+			r.Packets, r.Bytes = 0, 0
+		}
+		b.instruct(r, &m.Instructions, eff)
+	}
+	return nil
+}
+
+// collect returns the rules that a filter selects, in the order of tables and
+// additions. Strict: only the rules with exactly the match and priority.
+func (b *Bridge) collect(f *openflow.FlowFilter, strict bool, prio uint16) (rules []*Rule) {
+	pick := func(cr *classifier.Rule[*Rule]) bool {
+		r := cr.Value
+		if (r.Cookie^f.Cookie)&f.CookieMask == 0 && !r.Hidden() &&
+			(f.OutPort == action.PortAny || outputs(r.Instr, f.OutPort)) &&
+			(f.OutGroup == action.GroupAny || groups(r.Instr, f.OutGroup)) {
+			rules = append(rules, r)
+		}
+		return true
+	}
+	for n, t := range b.tables {
+		if t == nil || f.Table == openflow.TableAll && n == HiddenTable || f.Table != openflow.TableAll && n != int(f.Table) {
+			continue
+		}
+		if !strict {
+			t.cls.Within(&f.Match, pick)
+		} else if cr := t.cls.Find(&f.Match, int32(prio)); cr != nil {
+			pick(cr)
+		}
+	}
+	slices.SortFunc(rules, bySeq)
+	return rules
+}
+
+// walk calls f for every action of l, nested ones too, until it returns true.
+func walk(l action.List, f func(action.Action) bool) bool {
+	for _, a := range l {
+		if f(a) {
+			return true
+		}
+		if c, ok := a.(action.Clone); ok && walk(c.Actions, f) {
+			return true
+		}
+	}
+	return false
+}
+
+func anyAction(in *action.Instructions, f func(action.Action) bool) bool {
+	return walk(in.Apply, f) || walk(in.Write, f)
+}
+
+func outputs(in *action.Instructions, port action.Port) bool {
+	return anyAction(in, func(a action.Action) bool {
+		switch a := a.(type) {
+		case action.Output:
+			return a.Port == port
+		case action.Enqueue:
+			return a.Port == port
+		case action.OutputTrunc:
+			return a.Port == port
+		case action.Controller:
+			return port == action.PortController
+		}
+		return false
+	})
+}
+
+func groups(in *action.Instructions, id uint32) bool {
+	return anyAction(in, func(a action.Action) bool {
+		g, ok := a.(action.Group)
+		return ok && g.ID == id
+	})
+}
+
+// check refuses instructions that no rule of a table may have.
+func (b *Bridge) check(in *action.Instructions, tab uint8) error {
+	if in.Meter != 0 {
+		return ofp.MMFCInvalidMeter
+	}
+	if err := checkList(in.Apply); err != nil {
+		return err
+	}
+	if err := checkList(in.Write); err != nil {
+		return err
+	}
+	if in.HasGoto && (in.Goto <= tab || in.Goto >= VisibleTables) {
+		return ofp.BICBadTableId
+	}
+	return nil
+}
+
+func checkList(l action.List) (err error) {
+	walk(l, func(a action.Action) bool {
+		switch a := a.(type) {
+		case action.Output:
+			err = checkOutput(a.Port)
+		case action.Enqueue:
+			if a.Port >= action.PortMax && a.Port != action.PortInPort && a.Port != action.PortLocal {
+				err = ofp.BACBadOutPort
+			}
+		case action.OutputTrunc:
+			err = checkOutput(a.Port)
+		case action.OutputReg:
+			if !a.Src.Valid() {
+				err = ofp.BACBadArgument
+			}
+		case action.Group:
+			err = ofp.BACBadOutGroup
+		case action.Meter:
+			err = ofp.MMFCInvalidMeter
+		case action.SetField:
+			if !a.Field.Info().Writable {
+				err = ofp.BACBadSetArgument
+			}
+		case action.Load:
+			if !a.Dst.Valid() || !a.Dst.Field.Info().Writable {
+				err = ofp.BACBadArgument
+			}
+		case action.Move:
+			if !a.Src.Valid() || !a.Dst.Valid() || !a.Dst.Field.Info().Writable {
+				err = ofp.BACBadArgument
+			}
+		case action.StackPush:
+			if !a.Src.Valid() {
+				err = ofp.BACBadArgument
+			}
+		case action.StackPop:
+			if !a.Dst.Valid() || !a.Dst.Field.Info().Writable {
+				err = ofp.BACBadArgument
+			}
+		}
+		return err != nil
+	})
+	return err
+}
+
+// maxPort is the first port number that the switch never gives: those of OpenFlow
+// 1.0 end there.
+const maxPort action.Port = 0xff00
+
+func checkOutput(p action.Port) error {
+	switch p {
+	case action.PortInPort, action.PortTable, action.PortNormal, action.PortFlood,
+		action.PortAll, action.PortController, action.PortLocal:
+		return nil
+	}
+	if p == 0 || p >= maxPort {
+		return ofp.BACBadOutPort
+	}
+	return nil
+}
+
+// filtered returns the rules that a statistics request selects.
+func (b *Bridge) filtered(f *openflow.FlowFilter) ([]*Rule, error) {
+	if f.Table != openflow.TableAll && f.Table >= NumTables {
+		return nil, ofp.BRCBadTableId
+	}
+	return b.collect(f, false, 0), nil
+}

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ofproto
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/weirswitch/weir/datapath/action"
+	"github.com/weirswitch/weir/datapath/flow"
+	"github.com/weirswitch/weir/datapath/openflow"
+	"github.com/weirswitch/weir/datapath/openflow/ofp"
+)
+
+// ConnInfo says who sent a message.
+type ConnInfo struct {
+	ID      uint64
+	Version ofp.Version
+}
+
+// Handle does what a message asks for. A refusal is an *openflow.Error among the
+// replies. Messages that belong to the connection (hello, echo, roles, formats) are not
+// for it and are refused.
+func (b *Bridge) Handle(c ConnInfo, m openflow.Message, now time.Time) (replies []openflow.Message, eff Effects) {
+	one := func(m openflow.Message) { replies = append(replies, m) }
+	var err error
+	switch m := m.(type) {
+	case *openflow.FlowMod:
+		eff, err = b.FlowMod(m, now)
+	case *openflow.PacketOut:
+		if err = b.checkPacketOut(m); err == nil {
+			eff.Out = m
+		}
+	case *openflow.PortMod:
+		eff, err = b.portMod(m)
+	case *openflow.SetConfig:
+		// Reassembly is not offered; a request for it leaves the mode as it was.
+		if m.Frag != b.frag && m.Frag != openflow.FragReassemble && m.Frag <= openflow.FragNXMatch {
+			b.frag = m.Frag
+			eff.Fragments = true
+		}
+	case *openflow.GetConfigRequest:
+		one(&openflow.GetConfigReply{Config: openflow.Config{Frag: b.frag}})
+	case *openflow.BarrierRequest:
+		one(&openflow.BarrierReply{})
+	case *openflow.FeaturesRequest:
+		one(b.features())
+	case *openflow.DescRequest:
+		d := b.Desc
+		one(&d)
+	case *openflow.FlowStatsRequest:
+		err = b.flowStats(m, now, one)
+	case *openflow.AggregateRequest:
+		err = b.aggregate(m, one)
+	case *openflow.TableStatsRequest:
+		one(b.tableStats())
+	case *openflow.TableFeaturesRequest:
+		if m.Set {
+			err = ofp.TFFCEperm
+		} else {
+			one(b.tableFeatures())
+		}
+	case *openflow.TableDescRequest:
+		r := &openflow.TableDescReply{}
+		for i := range VisibleTables {
+			r.Tables = append(r.Tables, openflow.TableDesc{Table: uint8(i)})
+		}
+		one(r)
+	case *openflow.PortStatsRequest:
+		one(b.portStats(m.Port, now))
+	case *openflow.PortDescRequest:
+		r := &openflow.PortDescReply{}
+		for _, d := range b.descs() {
+			if m.Port == action.PortAny || m.Port == d.No {
+				r.Ports = append(r.Ports, d)
+			}
+		}
+		one(r)
+	case *openflow.QueueStatsRequest:
+		switch {
+		case m.Port != action.PortAny && b.ports[m.Port] == nil:
+			err = ofp.QOFCBadPort
+		case m.Queue != allQueues:
+			err = ofp.QOFCBadQueue
+		default:
+			one(&openflow.QueueStatsReply{})
+		}
+	case *openflow.QueueGetConfigRequest:
+		if m.Port != action.PortAny && b.ports[m.Port] == nil {
+			err = ofp.QOFCBadPort
+		} else {
+			one(&openflow.QueueGetConfigReply{Port: m.Port})
+		}
+	default:
+		err = b.groupsAndMeters(m, one)
+	}
+	if err != nil {
+		var k ofp.Kind
+		if !errors.As(err, &k) {
+			k = ofp.BRCEperm
+		}
+		one(&openflow.Error{Kind: k})
+	}
+	return replies, eff
+}
+
+// allQueues means all queues of a port (OFPQ_ALL).
+const allQueues = 0xffffffff
+
+// groupsAndMeters answers for a switch that has none and can have none.
+func (b *Bridge) groupsAndMeters(m openflow.Message, one func(openflow.Message)) error {
+	switch m := m.(type) {
+	case *openflow.GroupMod:
+		switch m.Command {
+		case openflow.GroupAdd:
+			return ofp.GMFCOutOfGroups
+		case openflow.GroupModify:
+			return ofp.GMFCUnknownGroup
+		} // deleting a group that is not there is no error
+	case *openflow.MeterMod:
+		switch m.Command {
+		case openflow.MeterAdd:
+			return ofp.MMFCOutOfMeters
+		case openflow.MeterModify:
+			return ofp.MMFCUnknownMeter
+		}
+	case *openflow.GroupDescRequest:
+		one(&openflow.GroupDescReply{})
+	case *openflow.GroupStatsRequest:
+		one(&openflow.GroupStatsReply{})
+	case *openflow.GroupFeaturesRequest:
+		one(&openflow.GroupFeaturesReply{})
+	case *openflow.MeterFeaturesRequest:
+		one(&openflow.MeterFeaturesReply{})
+	case *openflow.MeterConfigRequest:
+		if m.Meter != allMeters {
+			return ofp.MMFCUnknownMeter
+		}
+		one(&openflow.MeterConfigReply{})
+	case *openflow.MeterStatsRequest:
+		if m.Meter != allMeters {
+			return ofp.MMFCUnknownMeter
+		}
+		one(&openflow.MeterStatsReply{})
+	default:
+		return fmt.Errorf("message %T: %w", m, ofp.BRCBadType)
+	}
+	return nil
+}
+
+// allMeters means all meters (OFPM_ALL).
+const allMeters = 0xffffffff
+
+func (b *Bridge) checkPacketOut(m *openflow.PacketOut) error {
+	if m.BufferID != openflow.NoBuffer {
+		return ofp.BRCBufferUnknown
+	}
+	switch m.InPort {
+	case action.PortLocal, action.PortController, action.PortAny:
+	default:
+		if m.InPort == 0 || m.InPort >= maxPort {
+			return ofp.BRCBadPort
+		}
+	}
+	return checkList(m.Actions)
+}
+
+func (b *Bridge) features() *openflow.FeaturesReply {
+	return &openflow.FeaturesReply{
+		DatapathID: b.DatapathID,
+		Tables:     VisibleTables,
+		Capabilities: openflow.CapFlowStats | openflow.CapTableStats | openflow.CapPortStats |
+			openflow.CapGroupStats | openflow.CapQueueStats | openflow.CapARPMatchIP,
+		Actions: 1<<12 - 1, // OpenFlow 1.0, 5.2.4: OFPAT_OUTPUT to OFPAT_ENQUEUE
+		Ports:   b.descs(),
+	}
+}
+
+func ageSec(from, to time.Time) int32 {
+	return int32(min(max(to.Sub(from)/time.Second, 0), math.MaxInt32))
+}
+
+func (b *Bridge) flowStats(m *openflow.FlowStatsRequest, now time.Time, one func(openflow.Message)) error {
+	rules, err := b.filtered(&m.FlowFilter)
+	if err != nil {
+		return err
+	}
+	rep := &openflow.FlowStatsReply{Nicira: m.Nicira, Flows: make([]openflow.FlowStats, 0, len(rules))}
+	for _, r := range rules {
+		rep.Flows = append(rep.Flows, openflow.FlowStats{
+			Table: r.Table, Priority: uint16(r.Priority()), Match: r.Match(), Cookie: r.Cookie,
+			Lifetime: lifetime(r.Created, now), IdleAge: ageSec(r.Used, now), HardAge: ageSec(r.Modified, now),
+			IdleTimeout: r.IdleTimeout, HardTimeout: r.HardTimeout, Importance: r.Importance, Flags: r.Flags,
+			Packets: r.Packets, Bytes: r.Bytes, Instructions: *r.Instr,
+		})
+	}
+	one(rep)
+	return nil
+}
+
+func (b *Bridge) aggregate(m *openflow.AggregateRequest, one func(openflow.Message)) error {
+	rules, err := b.filtered(&m.FlowFilter)
+	if err != nil {
+		return err
+	}
+	rep := &openflow.AggregateReply{Nicira: m.Nicira}
+	for _, r := range rules {
+		rep.Packets += r.Packets
+		rep.Bytes += r.Bytes
+		rep.Flows++
+	}
+	one(rep)
+	return nil
+}
+
+func (b *Bridge) tableStats() *openflow.TableStatsReply {
+	rep := &openflow.TableStatsReply{}
+	for i := range VisibleTables {
+		s := openflow.TableStats{Table: uint8(i), Name: fmt.Sprintf("table%d", i), MaxEntries: MaxRules}
+		if t := b.tables[i]; t != nil {
+			s.Active = uint32(t.cls.Len())
+			s.Lookups = t.matched + t.missed
+			s.Matched = t.matched
+		}
+		rep.Tables = append(rep.Tables, s)
+	}
+	return rep
+}
+
+func (b *Bridge) tableFeatures() *openflow.TableFeaturesReply {
+	var match, set []flow.Field
+	for f := flow.FieldNone + 1; f < flow.NumFields; f++ {
+		match = append(match, f)
+		if f.Info().Writable {
+			set = append(set, f)
+		}
+	}
+	rep := &openflow.TableFeaturesReply{}
+	for i := range VisibleTables {
+		t := openflow.TableFeatures{
+			Table: uint8(i), Name: fmt.Sprintf("table%d", i), MetadataMatch: ^uint64(0), MetadataMask: ^uint64(0),
+			MaxEntries: MaxRules, Match: match, Wildcards: match, SetField: set,
+		}
+		for n := i + 1; n < VisibleTables; n++ {
+			t.Next = append(t.Next, uint8(n))
+		}
+		rep.Tables = append(rep.Tables, t)
+	}
+	return rep
+}
+
+func (b *Bridge) portStats(no action.Port, now time.Time) *openflow.PortStatsReply {
+	rep := &openflow.PortStatsReply{}
+	for _, n := range b.PortNumbers() {
+		if no != action.PortAny && no != n {
+			continue
+		}
+		s, ok := openflow.PortStats{}, false
+		if b.counters != nil {
+			s, ok = b.counters(n)
+		}
+		if !ok {
+			u := ^uint64(0)
+			s = openflow.PortStats{
+				RxPackets: u, TxPackets: u, RxBytes: u, TxBytes: u, RxDropped: u, TxDropped: u,
+				RxErrors: u, TxErrors: u, RxFrameErr: u, RxOverErr: u, RxCRCErr: u, Collisions: u,
+			}
+		}
+		s.No = n
+		s.Duration = lifetime(b.ports[n].Added, now)
+		rep.Ports = append(rep.Ports, s)
+	}
+	return rep
+}

@@ -305,7 +305,7 @@ func (x *executor) delete(b []byte, m *members) ([]byte, error) {
 
 func (x *executor) wait(b []byte, m *members) ([]byte, error) {
 	t := m.table()
-	timeout, hasTimeout := m.get("timeout", true, jsontree.Integer, jsontree.Real)
+	timeout, hasTimeout := m.get("timeout", true, jsontree.Integer)
 	where, _ := m.get("where", false, jsontree.Array)
 	names, given := m.get("columns", true, jsontree.Array)
 	until, _ := m.get("until", false, jsontree.String)

@@ -96,9 +96,13 @@ func parseClause(t *schema.Table, v jsontree.Value, names ovsdb.Names) (Clause, 
 		}
 		typ.Min = 1
 	case Includes:
-		typ.Min = 0
+		if !typ.IsScalar() {
+			typ.Min = 0
+		}
 	case Excludes:
-		typ.Min, typ.Max = 0, ovsdb.Unlimited
+		if !typ.IsScalar() {
+			typ.Min, typ.Max = 0, ovsdb.Unlimited
+		}
 	}
 	val, err := ovsdb.DecodeDatum(arr[2], &typ, names)
 	if err != nil {

@@ -87,8 +87,12 @@ func parseMutation(t *schema.Table, v jsontree.Value, names ovsdb.Names) (Mutati
 			break
 		}
 		typ.Max = ovsdb.Unlimited
-		if arr := arr[2].Array(); typ.IsMap() && !(len(arr) > 0 && arr[0].Str() == "map") {
-			typ.Value = nil // a set of keys
+		if typ.IsMap() {
+			var err error
+			if m.Arg, err = ovsdb.DecodeDatum(arr[2], &typ, names); err == nil {
+				return m, nil
+			}
+			typ.Value = nil // not pairs: then a set of keys
 		}
 	default:
 		number := typ.Key.Type == ovsdb.Integer || typ.Key.Type == ovsdb.Real && m.Mutator != Mod
@@ -163,7 +167,7 @@ func (m *Mutation) integer(x, y int64) (ovsdb.Atom, error) {
 		case y == 0:
 			return ovsdb.Atom{}, divisionByZero()
 		case y == -1 && x == math.MinInt64:
-			ok = m.Mutator == Mod // the remainder is 0
+			ok = false // of %= too, though the remainder is 0: as stock answers
 		case m.Mutator == Div:
 			z = x / y
 		default:

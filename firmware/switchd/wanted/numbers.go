@@ -4,6 +4,7 @@ package wanted
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 )
 
@@ -44,9 +45,9 @@ func (n *Numbers) Assign(claims []Claim, bound uint32) map[string]uint32 {
 	for _, c := range claims {
 		wanted[c.Name] = true
 	}
-	for name, no := range n.held {
+	for _, name := range slices.Sorted(maps.Keys(n.held)) {
 		if !wanted[name] {
-			n.release(name, no)
+			n.release(name, n.held[name])
 		}
 	}
 	used := map[uint32]bool{}

@@ -150,8 +150,8 @@ func TestNumbers(t *testing.T) {
 		{[]Claim{{"b", 7, 0}, {"c", 0, 0}, {"e", 4, 0}}, "map[b:2 c:7 e:4]"},                  // 7 is taken, 4 is not
 		{[]Claim{{"f", 0, 0}, {"g", 0, 2}, {"h", 1, 0}}, "map[f:6 g:2 h:1]"},                  // 2 and 1 were asked for
 		{[]Claim{{"f", 0, 0}, {"g", 0, 2}, {"h", 1, 0}, {"i", 0, 0}}, "map[f:6 g:2 h:1 i:8]"}, // the bound is 8
-		{[]Claim{{"j", 0, 0}, {"k", 0, 0}, {"l", 0, 0}}, "map[j:5 k:3 l:4]"},                  // used up: longest unused first
-		{[]Claim{{"j", 9, 0}, {"k", 0, 0}, {"l", 5, 0}}, "map[j:5 k:3 l:4]"},                  // above the bound, and taken
+		{[]Claim{{"j", 0, 0}, {"k", 0, 0}, {"l", 0, 0}}, "map[j:5 k:3 l:7]"},                  // used up: longest unused first
+		{[]Claim{{"j", 9, 0}, {"k", 0, 0}, {"l", 5, 0}}, "map[j:5 k:3 l:7]"},                  // above the bound, and taken
 	} {
 		if got := fmt.Sprint(n.Assign(c.claims, 8)); got != c.want {
 			t.Errorf("step %d: %s, want %s", i, got, c.want)

@@ -66,9 +66,13 @@ func (n *Numbers) Assign(claims []Claim, bound uint32) map[string]uint32 {
 		delete(n.released, no)
 		return true
 	}
-	for _, c := range claims {
-		if n.held[c.Name] != c.Request {
-			take(c.Name, c.Request)
+	// One that moves to the number it asked for may leave that of another.
+	for moved := true; moved; {
+		moved = false
+		for _, c := range claims {
+			if n.held[c.Name] != c.Request && take(c.Name, c.Request) {
+				moved = true
+			}
 		}
 	}
 	for _, c := range claims {

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -465,6 +466,9 @@ func TestPlanFallback(t *testing.T) {
 // foreign device, keep numbers unique and stable, and the second run is idle.
 func TestPlanRandom(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("WEIR_TEST_SEED"); s != "" {
+		fmt.Sscan(s, &seed)
+	}
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 1))
 	for range 300 {
@@ -536,7 +540,7 @@ func TestPlanRandom(t *testing.T) {
 					key := b.Name + "/" + ps.Iface.Name
 					now[key] = ps.No
 					if old := last[key]; old != 0 && old != ps.No && ps.Iface.Request != ps.No {
-						t.Fatalf("%s changed its number from %d to %d\n%v", key, old, ps.No, p)
+						t.Fatalf("%s changed its number from %d to %d\n%v%v", key, old, ps.No, s, p)
 					}
 					if a, ok := w.Ports[ps.Iface.Name]; ps.Iface.Type != Patch && (!ok || a.No != ps.DP || a.Kind != b.Kind) {
 						t.Fatalf("%s is configured and not there: %+v\n%v", key, a, p)
@@ -544,8 +548,13 @@ func TestPlanRandom(t *testing.T) {
 				}
 			}
 			last = now
-			if _, ops, err := w.settle(s, book); err != nil || ops != "" {
+			again, ops, err := w.settle(s, book)
+			if err != nil || ops != "" {
 				t.Fatalf("the second run is not idle: %v\n%s", err, ops)
+			}
+			p.After = nil
+			if again.String() != p.String() {
+				t.Fatalf("the second run gives another plan:\n%v%v", p, again)
 			}
 		}
 	}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package bpf is the datapath in eBPF: a dpif.Datapath whose forwarding is one
+// program on the ingress of each port's device, attached by tcx (Linux 6.6)
+// or else by a clsact qdisc and a direct-action filter. It needs no kernel
+// module, no BTF, no tunnel device, and no function calls inside BPF.
+//
+// # What a packet goes through
+//
+// The program (c/weir.c, and c/parse.h, c/lookup.h) reads the headers into a key
+// by the rules of package packet, tries the masks in use one by one (hash of the
+// masked key, then the flow's number, then a comparison in full), counts, and
+// executes the flow's operations. A packet without flow executes chunk 0 of the
+// operations, which hands it to user space. The verdict is always redirect or drop:
+// a port's frames never reach the host's own stack.
+//
+// # Maps
+//
+// All state that forwards is in maps (c/maps.h), and all of it can be read
+// back: a flow's record holds its ID, its key, its mask's number and its
+// operations, so that a later daemon can adopt pinned maps. Tables of flows,
+// counters and operations are arrays of arrays of 1,024 entries, which grow when they
+// must; a flow costs some 64 bytes of hash element, 176 of record, 32 a CPU of
+// counters and 104 for each 4 operations. Go keeps in memory only which
+// numbers are in use.
+//
+// # Changing a flow while packets run
+//
+// Array elements are written in 8-byte words, so a record whose only change is
+// its act word changes at once: operations are replaced by writing new chunks, then that
+// word. The flow's number, and with it its counters, stay. A number or a chunk that
+// is no longer in use is given out again only after a grace period, when no program
+// can still hold it: writing to an array of maps waits for one. Until then it is
+// held; see pool.
+//
+// # Upcalls
+//
+// The ring buffer's records are a header and the whole packet as it is now, in one of
+// four sizes (256, 2,048, 16,384, 81,920 bytes of packet). Before a record is
+// reserved the port pays: what a port has outstanding on one CPU, from the record's
+// reservation to the return of the handler, may be Config.UpcallQuota bytes (default
+// 128 KiB, at which the next packet is dropped and counted), one packet more at most. User
+// space raises the mark as it handles packets, so a port that floods fills its own share only,
+// and takes turns with the others. No atomic operation is needed.
+//
+// # Limits, each refused with dpif.Unsupported or dpif.ErrFull
+//
+// 32 masks are tried (the tables hold 128), 64 operations a flow, the fields of matchFields
+// (key.go), the edits of targets (compile.go): not the ports of SCTP, whose checksum is a CRC, and
+// not nd_options_type.
+//
+// # Threads
+//
+// All methods take one mutex but Run, which reads the ring in one goroutine and
+// calls the handler in the caller's, and Execute, which takes a read lock.
+package bpf

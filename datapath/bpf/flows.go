@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/weirswitch/weir/datapath/dpif"
+)
+
+// flowTable is the table of megaflows in the maps. Numbers of flows are given
+// out by flows, those of chunks by chunks.
+type flowTable struct {
+	m      *maps
+	masks  *masks
+	byID   map[dpif.FlowID]uint32
+	at     []flowUse // by number
+	flows  pool
+	chunks pool
+	stats  []cFlowStats // of one flow, by CPU; scratch
+}
+
+type flowUse struct {
+	id   dpif.FlowID // 0: not in use
+	hash uint64
+	act  uint32 // first chunk
+	mask uint32
+}
+
+func newFlowTable(m *maps, ms *masks) (*flowTable, error) {
+	t := &flowTable{
+		m: m, masks: ms, byID: make(map[dpif.FlowID]uint32),
+		stats: make([]cFlowStats, m.lim.cpus),
+	}
+	t.flows.size, t.chunks.size = m.flows.len(), m.chunk.len()
+	t.at = make([]flowUse, t.flows.size)
+	t.chunks.get() // missChunk
+	miss := cChunk{Op: [chunkOps]cOp{{Code: opUpcall, Val: uint64(dpif.ReasonMiss) << 32}, {Code: opEnd}}}
+	if err := m.chunk.put(missChunk, &miss); err != nil {
+		return nil, fmt.Errorf("write operations for misses: %w", err)
+	}
+	return t, nil
+}
+
+// reclaim waits for a grace period and frees what is held.
+func (t *flowTable) reclaim() error {
+	if err := t.m.barrier(); err != nil {
+		return err
+	}
+	t.flows.release()
+	t.chunks.release()
+	t.masks.dirty = false
+	return nil
+}
+
+// number takes a number from p, whose values are in the tables ss. It waits for a grace
+// period if that frees as much as a new segment has, or if no segment can be had.
+func (t *flowTable) number(p *pool, ss ...*segments) (uint32, error) {
+	i, ok := p.get()
+	if ok {
+		return i, nil
+	}
+	full := ss[0].len() == ss[0].max()
+	if len(p.held) >= segLen || full && len(p.held) > 0 {
+		if err := t.reclaim(); err != nil {
+			return 0, err
+		}
+		i, _ = p.get()
+		return i, nil
+	}
+	if full {
+		return 0, fmt.Errorf("%d entries: %w", ss[0].len(), dpif.ErrFull)
+	}
+	for _, s := range ss {
+		if s.len() > p.size { // an earlier attempt failed half way
+			continue
+		}
+		if err := s.grow(); err != nil {
+			return 0, err
+		}
+	}
+	p.size = ss[0].len()
+	i, _ = p.get()
+	return i, nil
+}
+
+// putChunks writes ops and returns the number of the first chunk.
+func (t *flowTable) putChunks(ops []cOp) (uint32, error) {
+	n := (len(ops) + chunkOps - 1) / chunkOps
+	nums := make([]uint32, n)
+	for i := range nums {
+		c, err := t.number(&t.chunks, &t.m.chunk)
+		if err != nil {
+			for _, c := range nums[:i] {
+				t.chunks.put(c)
+			}
+			return 0, fmt.Errorf("operations: %w", err)
+		}
+		nums[i] = c
+	}
+	for i := range nums {
+		var c cChunk
+		copy(c.Op[:], ops[i*chunkOps:])
+		if i+1 < n {
+			c.Next = nums[i+1]
+		}
+		if err := t.m.chunk.put(nums[i], &c); err != nil {
+			for _, c := range nums {
+				t.chunks.put(c)
+			}
+			return 0, fmt.Errorf("write operations: %w", err)
+		}
+	}
+	return nums[0], nil
+}
+
+// freeChunks gives the chunks from first on back.
+func (t *flowTable) freeChunks(first uint32) error {
+	for n := first; n != missChunk; {
+		var c cChunk
+		if err := t.m.chunk.get(n, &c); err != nil {
+			return fmt.Errorf("read operations: %w", err)
+		}
+		t.chunks.put(n)
+		n = c.Next
+	}
+	return nil
+}
+
+// put adds the flow, or replaces the actions of the one with its ID.
+func (t *flowTable) put(f *dpif.Flow) error {
+	if f.ID == 0 || f.Mask == nil {
+		return errors.New("flow without ID or mask")
+	}
+	ops, err := compile(f)
+	if err != nil {
+		return err
+	}
+	words := toC((*[46]uint64)(f.Mask))
+	key := toC((*[46]uint64)(&f.Key)).and(&words)
+	if i, ok := t.byID[f.ID]; ok {
+		return t.replace(i, &words, &key, ops)
+	}
+	if len(t.byID) >= t.m.lim.flows {
+		return fmt.Errorf("%d flows: %w", len(t.byID), dpif.ErrFull)
+	}
+	n, err := t.masks.get(words)
+	if err != nil {
+		return err
+	}
+	err = t.add(f.ID, n, &key, ops)
+	if err != nil {
+		err = errors.Join(err, t.masks.put(n))
+	}
+	return err
+}
+
+func (t *flowTable) add(id dpif.FlowID, mask uint32, key *cKey, ops []cOp) error {
+	i, err := t.number(&t.flows, &t.m.flows, &t.m.fstats)
+	if err != nil {
+		return fmt.Errorf("flows: %w", err)
+	}
+	for int(i) >= len(t.at) {
+		t.at = append(t.at, make([]flowUse, segLen)...)
+	}
+	act, err := t.putChunks(ops)
+	if err != nil {
+		t.flows.put(i)
+		return err
+	}
+	hash := t.masks.mask(mask).hash(key)
+	clear(t.stats)
+	if err = t.m.fstats.put(i, t.stats); err == nil {
+		if err = t.m.flows.put(i, &cFlow{Key: *key, ID: uint64(id), Act: act, Mask: mask}); err == nil {
+			err = t.m.index.Update(hash, uint64(i), ebpf.UpdateNoExist)
+		}
+	}
+	switch {
+	case errors.Is(err, ebpf.ErrKeyExist):
+		err = fmt.Errorf("another flow has the same key and mask: %w", dpif.ErrExist)
+	case errors.Is(err, unix.E2BIG):
+		err = fmt.Errorf("index: %w", dpif.ErrFull)
+	}
+	if err != nil {
+		t.flows.put(i)
+		return errors.Join(err, t.freeChunks(act))
+	}
+	t.at[i] = flowUse{id: id, hash: hash, act: act, mask: mask}
+	t.byID[id] = i
+	return nil
+}
+
+// replace gives flow i other operations.
+func (t *flowTable) replace(i uint32, words, key *cKey, ops []cOp) error {
+	u := &t.at[i]
+	var rec cFlow
+	if err := t.m.flows.get(i, &rec); err != nil {
+		return err
+	}
+	if rec.Key != *key || t.masks.mask(u.mask).Word != *words {
+		return fmt.Errorf("its key or mask is another than before: %w", dpif.ErrExist)
+	}
+	act, err := t.putChunks(ops)
+	if err != nil {
+		return err
+	}
+	was := u.act
+	rec.Act = act
+	if err := t.m.flows.put(i, &rec); err != nil {
+		return errors.Join(err, t.freeChunks(act))
+	}
+	u.act = act
+	return t.freeChunks(was)
+}
+
+// del removes a flow and returns its counters.
+func (t *flowTable) del(id dpif.FlowID, clock clock) (dpif.FlowStats, error) {
+	i, ok := t.byID[id]
+	if !ok {
+		return dpif.FlowStats{}, dpif.ErrNotExist
+	}
+	u := t.at[i]
+	if err := t.m.index.Delete(u.hash); err != nil {
+		return dpif.FlowStats{}, err
+	}
+	st, err := t.read(i, clock)
+	delete(t.byID, id)
+	t.at[i] = flowUse{}
+	t.flows.put(i)
+	return st, errors.Join(err, t.freeChunks(u.act), t.masks.put(u.mask))
+}
+
+func (t *flowTable) read(i uint32, clock clock) (dpif.FlowStats, error) {
+	if err := t.m.fstats.get(i, &t.stats); err != nil {
+		return dpif.FlowStats{}, fmt.Errorf("read counters: %w", err)
+	}
+	return sumStats(t.stats, clock), nil
+}
+
+// dump calls add for the flows whose numbers are in segment seg.
+func (t *flowTable) dump(seg int, clock clock, add func(dpif.FlowID, dpif.FlowStats)) error {
+	for i, u := range t.at[seg*segLen : (seg+1)*segLen] {
+		if u.id == 0 {
+			continue
+		}
+		st, err := t.read(uint32(seg*segLen+i), clock)
+		if err != nil {
+			return err
+		}
+		add(u.id, st)
+	}
+	return nil
+}
+
+// clock relates CLOCK_MONOTONIC, in which the program counts, to the time of day.
+type clock struct {
+	mono int64 // ns
+	now  time.Time
+}
+
+func (c clock) at(mono uint64) time.Time {
+	if mono == 0 {
+		return time.Time{}
+	}
+	return c.now.Add(time.Duration(int64(mono) - c.mono))
+}
+
+func readClock() clock {
+	var ts unix.Timespec
+	unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // cannot fail with this clock
+	return clock{mono: ts.Nano(), now: time.Now()}
+}
+
+// sumStats adds the CPUs' counters.
+func sumStats(cpus []cFlowStats, c clock) (s dpif.FlowStats) {
+	var used uint64
+	for _, p := range cpus {
+		s.Packets += p.Packets
+		s.Bytes += p.Bytes
+		s.TCPFlags |= uint16(p.Flags)
+		used = max(used, p.Used)
+	}
+	s.Used = c.at(used)
+	return s
+}

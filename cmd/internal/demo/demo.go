@@ -58,7 +58,7 @@ type demo struct {
 	lab    *netlab.Lab
 	sw     *netlab.Namespace
 	daemon *netlab.Process
-	log    bytes.Buffer // of the daemon, for the message when it fails
+	log    bytes.Buffer      // of the daemon, for the message when it fails
 	trunk  []*netlab.Station // of VLANs 10 and 20
 }
 

@@ -263,7 +263,7 @@ func (tx *Txn) pruneRow(r *txnRow, deletes bool) error {
 		if !deletes && r.base.row != nil && r.base.row.Get(c.Index).Same(old) {
 			continue
 		}
-		new, zero := tx.withoutDangling(c, old)
+		new, zero := tx.withoutDangling(c, old, (*ovsdb.BaseType).IsWeak)
 		if new.Same(old) {
 			continue
 		}
@@ -290,11 +290,12 @@ func (tx *Txn) pruneRow(r *txnRow, deletes bool) error {
 	return nil
 }
 
-// withoutDangling returns the datum without elements or pairs whose weak
-// reference leads nowhere, and whether one of those was all zeros.
-func (tx *Txn) withoutDangling(c *schema.Column, d ovsdb.Datum) (ovsdb.Datum, bool) {
+// withoutDangling returns the datum without elements or pairs whose reference
+// leads nowhere, and whether one of those was all zeros. pick says which kind of
+// reference counts.
+func (tx *Txn) withoutDangling(c *schema.Column, d ovsdb.Datum, pick func(*ovsdb.BaseType) bool) (ovsdb.Datum, bool) {
 	dangling := func(to *schema.Table, b *ovsdb.BaseType, a ovsdb.Atom) bool {
-		return to != nil && b.IsWeak() && tx.get(&tx.db.tables[to.Index], a.UUID()) == nil
+		return to != nil && pick(b) && tx.get(&tx.db.tables[to.Index], a.UUID()) == nil
 	}
 	var drop []ovsdb.Atom
 	zero := false

@@ -4,6 +4,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/weirswitch/weir/ovsdb"
 	"github.com/weirswitch/weir/ovsdb/schema"
@@ -51,14 +52,16 @@ func (l *Loader) Delete(t *schema.Table, id ovsdb.UUID) {
 	ts.rows = ts.rows.del(id, l.ed)
 }
 
-// Finish counts the references and fills the indexes. It fails if a strong
-// reference leads nowhere, or values of an index are not unique: then the rows
-// were not those of a database. What no commit would leave but does no harm is
-// put right: dangling weak references go, unreferenced rows of non-root tables
-// go.
-func (l *Loader) Finish() (*DB, error) {
-	db := l.db
-	var err error
+// Finish counts the references and fills the indexes. What no commit would leave
+// but does no harm is put right: references that lead nowhere go, as far as
+// their column may lose them, and so do unreferenced rows of non-root tables.
+// The notes say, a line each, which strong references went. Finish fails if a
+// column cannot lose its references or the values of an index are not unique.
+func (l *Loader) Finish() (db *DB, notes []string, err error) {
+	db = l.db
+	if notes, err = l.dropDangling(); err != nil {
+		return nil, notes, err
+	}
 	for i := range db.tables {
 		ts := &db.tables[i]
 		ts.rows.walk(func(e entry) bool {
@@ -66,50 +69,73 @@ func (l *Loader) Finish() (*DB, error) {
 			return err == nil
 		})
 		if err != nil {
-			return nil, err
+			return nil, notes, err
 		}
 	}
 	db.publish()
 	tx := db.Begin()
 	for i := range db.tables {
-		ts := &db.tables[i]
-		if len(ts.schema.Weak) == 0 && ts.schema.IsRoot {
+		if db.schema.Tables[i].IsRoot {
 			continue
 		}
-		ts.rows.walk(func(e entry) bool {
-			if !ts.schema.IsRoot && e.meta.strong == 0 {
+		db.tables[i].rows.walk(func(e entry) bool {
+			if e.meta.strong == 0 {
 				tx.queue = append(tx.queue, rowKey{i, e.row.ID})
-			}
-			for _, c := range ts.schema.Weak {
-				d := e.row.Get(c.Index)
-				if pruned, _ := tx.withoutDangling(c, d); !pruned.Same(d) {
-					tx.touch(ts, e.row.ID)
-				}
 			}
 			return true
 		})
 	}
 	tx.collect(0)
 	if err := tx.pruneWeak(); err != nil {
-		return nil, err
+		return nil, notes, err
 	}
 	if c := tx.build(); len(c.Changes) > 0 {
 		tx.apply(c)
 	}
-	return db, nil
+	return db, notes, nil
+}
+
+// dropDangling removes references, of both kinds, that lead nowhere.
+func (l *Loader) dropDangling() (notes []string, err error) {
+	db := l.db
+	tx := db.Begin()
+	for i := range db.tables {
+		ts := &db.tables[i]
+		for _, c := range slices.Concat(ts.schema.Strong, ts.schema.Weak) {
+			ts.rows.walk(func(e entry) bool {
+				d := tx.get(ts, e.row.ID).Get(c.Index)
+				kept, _ := tx.withoutDangling(c, d, func(*ovsdb.BaseType) bool { return true })
+				if kept.Same(d) {
+					return true
+				}
+				where := fmt.Sprintf("table %s row %s column %s", ts.schema.Name, e.row.ID, c.Name)
+				if err = c.Type.CheckSize(kept); err != nil {
+					err = fmt.Errorf("%s refers to missing rows: %w", where, err)
+					return false
+				}
+				if slices.Contains(ts.schema.Strong, c) {
+					notes = append(notes, fmt.Sprintf("%s: %d references to missing rows dropped", where, d.Len()-kept.Len()))
+				}
+				tx.touch(ts, e.row.ID).cols[c.Index] = kept
+				return true
+			})
+			if err != nil {
+				return notes, err
+			}
+		}
+	}
+	for _, r := range tx.rows {
+		r.ts.rows = r.ts.rows.set(entry{r.cur, r.base.meta}, l.ed)
+	}
+	return notes, nil
 }
 
 // count adds one row's references and index values to the rest.
 func (l *Loader) count(ts *tableState, e entry) error {
-	var err error
 	db := l.db
 	t, id := ts.schema, e.row.ID
 	strongRefs(t, id, nil, e.row, func(to *schema.Table, dst ovsdb.UUID, n int) {
-		target, ok := db.tables[to.Index].rows.get(dst)
-		if !ok {
-			err = ovsdb.Errorf(ovsdb.ErrRefs, "Table %s row %s references nonexistent row %s in table %s.", t.Name, id, dst, to.Name)
-			return
-		}
+		target, _ := db.tables[to.Index].rows.get(dst)
 		target.meta.strong += n
 	})
 	db.linkWeak(&Change{Table: t, ID: id, New: e.row})
@@ -120,5 +146,5 @@ func (l *Loader) count(ts *tableState, e entry) error {
 		}
 		ts.index[i][key] = id
 	}
-	return err
+	return nil
 }

@@ -28,7 +28,8 @@
 //
 // FlowPut with an ID that is there replaces the actions at once (no packet
 // sees neither or a mixture) and keeps the counters; key and mask must be the
-// same. FlowDel returns the final counters: what a packet counted before the
+// same. The same key and mask under another ID is refused with ErrExist: two
+// misses of one flow must not make two megaflows. FlowDel returns the final counters: what a packet counted before the
 // flow disappeared is in them.
 //
 // # Actions

@@ -159,3 +159,12 @@ func IPv4Valid(d []byte, l *Layers) bool {
 	}
 	return Sum(d[l.L3:l.L3+int(d[l.L3]&15)*4], 0) == 0xffff
 }
+
+// StartCsum undoes a transport checksum: the field gets the folded sum of the
+// pseudo header, as a device that finishes it wants it. It does nothing without
+// such a header.
+func StartCsum(d []byte, l *Layers) {
+	if at := csumAt(l); at != 0 {
+		binary.BigEndian.PutUint16(d[at:], pseudo(d, l, l.End-l.L4))
+	}
+}

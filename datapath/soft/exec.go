@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package soft
+
+import (
+	"fmt"
+
+	"github.com/weirswitch/weir/datapath/dpif"
+	"github.com/weirswitch/weir/datapath/flow"
+	"github.com/weirswitch/weir/datapath/packet"
+)
+
+// maxActions bounds an action list: enough to flood to 1,000 ports.
+const maxActions = 1024
+
+// sink takes what actions send. It must not keep the frame.
+type sink interface {
+	output(p dpif.Port, f *packet.Frame)
+	userspace(arg uint32, f *packet.Frame)
+}
+
+// execute runs actions on f, which has been parsed.
+func execute(f *packet.Frame, actions []dpif.Action, to sink) {
+	for _, a := range actions {
+		switch a := a.(type) {
+		case dpif.Output:
+			to.output(a.Port, f)
+		case dpif.Set:
+			f.Set(a.Field, a.Value, a.Mask)
+		case dpif.PushVLAN:
+			f.PushVLAN(a.TPID, a.TCI)
+		case dpif.PopVLAN:
+			f.PopVLAN()
+		case dpif.Userspace:
+			to.userspace(a.Arg, f)
+		}
+	}
+}
+
+// checkActions returns why actions cannot be done.
+func checkActions(actions []dpif.Action) error {
+	if len(actions) > maxActions {
+		return &dpif.Unsupported{Reason: fmt.Sprintf("%d actions are more than %d", len(actions), maxActions)}
+	}
+	for _, a := range actions {
+		switch a := a.(type) {
+		case dpif.Output:
+			if a.Port > dpif.MaxPort {
+				return &dpif.Unsupported{Reason: fmt.Sprintf("port %d is above %d", a.Port, dpif.MaxPort)}
+			}
+		case dpif.Set:
+			if !packet.Settable(a.Field) {
+				return &dpif.Unsupported{Reason: fmt.Sprintf("field %v cannot be set", a.Field)}
+			}
+		case dpif.PushVLAN:
+			if a.TPID != packet.TypeVLAN && a.TPID != packet.TypeQinQ {
+				return &dpif.Unsupported{Reason: fmt.Sprintf("a VLAN tag of type %#04x cannot be pushed", a.TPID)}
+			}
+		case dpif.PopVLAN, dpif.Userspace:
+		default:
+			return &dpif.Unsupported{Reason: fmt.Sprintf("action %T is unknown", a)}
+		}
+	}
+	return nil
+}
+
+// matchable returns the bits that a flow's mask may have: all of the packet
+// and of the metadata that the datapath gives.
+func matchable() (m flow.Mask) {
+	for f := flow.FieldEthDst; f <= flow.FieldNDReserved; f++ {
+		m.SetAll(f)
+	}
+	for _, f := range []flow.Field{flow.FieldInPort, flow.FieldRecircID, flow.FieldPktMark, flow.FieldSkbPriority, flow.FieldDPHash} {
+		m.SetAll(f)
+	}
+	return m
+}
+
+// checkFlow returns why a flow is not accepted.
+func checkFlow(f *dpif.Flow, can *flow.Mask) error {
+	if f.ID == 0 || f.Mask == nil {
+		return fmt.Errorf("flow without ID or mask")
+	}
+	if f.Key != f.Key.Apply(f.Mask) {
+		return fmt.Errorf("flow %d: key bits outside of the mask are not zero", f.ID)
+	}
+	if !can.Covers(f.Mask) {
+		for fl := flow.Field(1); fl < flow.NumFields; fl++ {
+			if !f.Mask.Get(fl).AndNot(can.Get(fl)).IsZero() {
+				return &dpif.Unsupported{Reason: fmt.Sprintf("field %v cannot be matched", fl)}
+			}
+		}
+		return &dpif.Unsupported{Reason: "the mask has bits of no field"}
+	}
+	return checkActions(f.Actions)
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package openflow
+
+import (
+	"reflect"
+
+	"github.com/weirswitch/weir/datapath/openflow/ofp"
+)
+
+const nicira = 0x00002320
+
+// space is the numbering that a row's number belongs to.
+type space uint8
+
+const (
+	message   space = iota // message types
+	request                // multipart types of requests
+	reply                  // multipart types of replies
+	nxMessage              // Nicira message subtypes
+	nxRequest              // Nicira multipart subtypes of requests
+	nxReply
+)
+
+// row is one message in one or several versions.
+type row struct {
+	space       space
+	since, upto ofp.Version
+	num         uint32
+	typ         reflect.Type
+	read        func(*decoder) Message
+	write       func(*encoder, Message)
+	// when says whether a Nicira message stands in for the standard one; nil:
+	// whenever there is no other.
+	when func(Proto, Message) bool
+}
+
+func (r *row) use(p Proto, m Message) bool { return r.when != nil && r.when(p, m) }
+
+// begin writes everything before the body.
+func (r *row) begin(e *encoder, l *layout) {
+	stats := func(typ uint8, num uint32) {
+		e.header(typ)
+		e.U16(uint16(num))
+		e.U16(0)
+		if e.Version > ofp.V10 {
+			e.Zero(4)
+		}
+	}
+	switch r.space {
+	case message:
+		e.header(uint8(r.num))
+	case request:
+		stats(l.statsRequest, r.num)
+	case reply:
+		stats(l.statsReply, r.num)
+	case nxMessage:
+		e.header(typeExperimenter)
+		e.U32(nicira)
+		e.U32(r.num)
+	case nxRequest, nxReply:
+		typ := l.statsRequest
+		if r.space == nxReply {
+			typ = l.statsReply
+		}
+		stats(typ, 0xffff)
+		e.U32(nicira)
+		e.U32(r.num)
+		if e.Version == ofp.V10 {
+			e.Zero(4)
+		}
+	}
+	e.head = append([]byte(nil), e.B[e.start:]...)
+}
+
+// def makes a row.
+func def[M Message](s space, since, upto ofp.Version, num uint32, read func(*decoder) M, write func(*encoder, M)) row {
+	var zero M
+	return row{
+		space: s, since: since, upto: upto, num: num, typ: reflect.TypeOf(zero),
+		read: func(d *decoder) Message {
+			m := read(d)
+			return m
+		},
+		write: func(e *encoder, m Message) { write(e, m.(M)) },
+	}
+}
+
+// alt makes a row of a Nicira message that is written when says so.
+func alt[M Message](s space, since, upto ofp.Version, num uint32, read func(*decoder) M, write func(*encoder, M), when func(Proto, M) bool) row {
+	r := def(s, since, upto, num, read, write)
+	r.when = func(p Proto, m Message) bool { return when(p, m.(M)) }
+	return r
+}
+
+// empty makes a row of a message without a body.
+func empty[M Message](s space, since, upto ofp.Version, num uint32, make func() M) row {
+	return def(s, since, upto, num, func(*decoder) M { return make() }, func(*encoder, M) {})
+}
+
+// layout is all that a version has.
+type layout struct {
+	statsRequest, statsReply uint8
+	in                       map[uint32]*row // by message type
+	requestIn, replyIn       map[uint32]*row
+	niciraIn                 map[uint32]*row
+	nxRequestIn, nxReplyIn   map[uint32]*row
+	out                      map[reflect.Type]*row
+	nxOut                    map[reflect.Type][]*row
+}
+
+// layouts is indexed by version; the ones that this package does not speak are nil.
+var layouts = func() (t [ofp.V15 + 1]*layout) {
+	rows := rows()
+	for _, v := range []ofp.Version{ofp.V10, ofp.V13, ofp.V14, ofp.V15} {
+		l := &layout{
+			statsRequest: 18, statsReply: 19,
+			in:        make(map[uint32]*row),
+			requestIn: make(map[uint32]*row), replyIn: make(map[uint32]*row),
+			niciraIn:    make(map[uint32]*row),
+			nxRequestIn: make(map[uint32]*row), nxReplyIn: make(map[uint32]*row),
+			out: make(map[reflect.Type]*row), nxOut: make(map[reflect.Type][]*row),
+		}
+		if v == ofp.V10 {
+			l.statsRequest, l.statsReply = 16, 17
+		}
+		in := []map[uint32]*row{l.in, l.requestIn, l.replyIn, l.niciraIn, l.nxRequestIn, l.nxReplyIn}
+		for i := range rows {
+			r := &rows[i]
+			if v < r.since || v > r.upto {
+				continue
+			}
+			in[r.space][r.num] = r
+			if r.space >= nxMessage {
+				l.nxOut[r.typ] = append(l.nxOut[r.typ], r)
+			} else {
+				l.out[r.typ] = r
+			}
+		}
+		t[v] = l
+	}
+	return t
+}()
+
+func layoutOf(v ofp.Version) *layout {
+	if int(v) >= len(layouts) {
+		return nil
+	}
+	return layouts[v]
+}
+
+// Supported are the versions that Decode and Encode speak.
+func Supported() ofp.Versions { return ofp.VersionSet(ofp.V10, ofp.V13, ofp.V14, ofp.V15) }
+
+// rows lists every message. Numbers: OpenFlow 1.0.0, 5.1, and 1.5.1, 7.1 (the
+// numbers of 1.3 and later are the same); nicira-ext.h.
+func rows() []row {
+	const v10, v13, v14, v15 = ofp.V10, ofp.V13, ofp.V14, ofp.V15
+	return []row{
+		def(message, v10, v15, 0, func(d *decoder) *Hello { return readHello(d.Reader, d.Version) }, (*encoder).hello),
+		def(message, v10, v15, 1, (*decoder).errorMsg, (*encoder).errorMsg),
+		def(message, v10, v15, 2, func(d *decoder) *EchoRequest { return &EchoRequest{d.Rest()} }, func(e *encoder, m *EchoRequest) { e.Bytes(m.Data) }),
+		def(message, v10, v15, 3, func(d *decoder) *EchoReply { return &EchoReply{d.Rest()} }, func(e *encoder, m *EchoReply) { e.Bytes(m.Data) }),
+		def(message, v10, v15, 4, nil, (*encoder).experimenter),
+		empty(message, v10, v15, 5, func() *FeaturesRequest { return &FeaturesRequest{} }),
+		def(message, v10, v15, 6, (*decoder).features, (*encoder).features),
+		empty(message, v10, v15, 7, func() *GetConfigRequest { return &GetConfigRequest{} }),
+		def(message, v10, v15, 8, func(d *decoder) *GetConfigReply { return &GetConfigReply{d.config()} }, func(e *encoder, m *GetConfigReply) { e.config(m.Config) }),
+		def(message, v10, v15, 9, func(d *decoder) *SetConfig { return &SetConfig{d.config()} }, func(e *encoder, m *SetConfig) { e.config(m.Config) }),
+		def(message, v10, v10, 10, (*decoder).packetIn10, (*encoder).packetIn10),
+		def(message, v13, v15, 10, (*decoder).packetIn13, (*encoder).packetIn13),
+		def(message, v10, v10, 11, (*decoder).flowRemoved10, (*encoder).flowRemoved10),
+		def(message, v13, v14, 11, (*decoder).flowRemoved13, (*encoder).flowRemoved13),
+		def(message, v15, v15, 11, (*decoder).flowRemoved15, (*encoder).flowRemoved15),
+		def(message, v10, v15, 12, (*decoder).portStatus, (*encoder).portStatus),
+		def(message, v10, v10, 13, (*decoder).packetOut10, (*encoder).packetOut10),
+		def(message, v13, v14, 13, (*decoder).packetOut13, (*encoder).packetOut13),
+		def(message, v15, v15, 13, (*decoder).packetOut15, (*encoder).packetOut15),
+		def(message, v10, v10, 14, (*decoder).flowMod10, (*encoder).flowMod10),
+		def(message, v13, v15, 14, (*decoder).flowMod13, (*encoder).flowMod13),
+		def(message, v10, v10, 15, (*decoder).portMod10, (*encoder).portMod10),
+		def(message, v13, v15, 16, (*decoder).portMod13, (*encoder).portMod13),
+		def(message, v13, v14, 15, (*decoder).groupMod13, (*encoder).groupMod13),
+		empty(message, v10, v10, 18, func() *BarrierRequest { return &BarrierRequest{} }),
+		empty(message, v10, v10, 19, func() *BarrierReply { return &BarrierReply{} }),
+		empty(message, v13, v15, 20, func() *BarrierRequest { return &BarrierRequest{} }),
+		empty(message, v13, v15, 21, func() *BarrierReply { return &BarrierReply{} }),
+		def(message, v10, v10, 20, (*decoder).queueConfigRequest, (*encoder).queueConfigRequest),
+		def(message, v10, v10, 21, (*decoder).queueConfigReply, (*encoder).queueConfigReply),
+		def(message, v13, v13, 22, (*decoder).queueConfigRequest, (*encoder).queueConfigRequest),
+		def(message, v13, v13, 23, (*decoder).queueConfigReply, (*encoder).queueConfigReply),
+		def(message, v13, v15, 24, (*decoder).roleRequest, (*encoder).roleRequest),
+		def(message, v13, v15, 25, (*decoder).roleReply, (*encoder).roleReply),
+		empty(message, v13, v15, 26, func() *GetAsyncRequest { return &GetAsyncRequest{} }),
+		def(message, v13, v13, 27, func(d *decoder) *GetAsyncReply { return &GetAsyncReply{d.async13().AsyncConfig} }, func(e *encoder, m *GetAsyncReply) { e.async13(&m.AsyncConfig) }),
+		def(message, v13, v13, 28, (*decoder).async13, func(e *encoder, m *SetAsync) { e.async13(&m.AsyncConfig) }),
+		def(message, v14, v15, 27, func(d *decoder) *GetAsyncReply { return &GetAsyncReply{d.async14().AsyncConfig} }, (*encoder).getAsync14),
+		def(message, v14, v15, 28, (*decoder).async14, (*encoder).setAsync14),
+		def(message, v13, v15, 29, (*decoder).meterMod, (*encoder).meterMod),
+
+		def(nxMessage, v10, v15, 10, (*decoder).roleRequestNX, (*encoder).roleRequestNX),
+		def(nxMessage, v10, v15, 11, (*decoder).roleReplyNX, (*encoder).roleReplyNX),
+		def(nxMessage, v10, v10, 12, (*decoder).setFlowFormat, (*encoder).setFlowFormat),
+		alt(nxMessage, v10, v10, 13, (*decoder).flowModNX, (*encoder).flowModNX, func(p Proto, m *FlowMod) bool { return p.NXM || !fits10(&m.Match) || m.CookieMask != 0 }),
+		alt(nxMessage, v10, v10, 14, (*decoder).flowRemovedNX, (*encoder).flowRemovedNX, func(p Proto, m *FlowRemoved) bool { return p.NXM }),
+		def(nxMessage, v10, v10, 15, (*decoder).setTableID, (*encoder).setTableID),
+		def(nxMessage, v10, v15, 16, (*decoder).setPacketInFormat, (*encoder).setPacketInFormat),
+		alt(nxMessage, v10, v15, 17, (*decoder).packetInNX, (*encoder).packetInNX, func(p Proto, _ *PacketIn) bool { return p.PacketIn == PacketInNXT }),
+		alt(nxMessage, v10, v13, 19, (*decoder).asyncNX, func(e *encoder, m *SetAsync) { e.async13(&m.AsyncConfig) }, func(p Proto, m *SetAsync) bool { return m.Nicira }),
+		def(nxMessage, v10, v15, 20, (*decoder).setControllerID, (*encoder).setControllerID),
+		alt(nxMessage, v10, v15, 30, (*decoder).packetInNX2, (*encoder).packetInNX2, func(p Proto, _ *PacketIn) bool { return p.PacketIn == PacketInNXT2 }),
+
+		empty(request, v10, v15, 0, func() *DescRequest { return &DescRequest{} }),
+		def(reply, v10, v15, 0, (*decoder).desc, (*encoder).desc),
+		def(request, v10, v15, 1, (*decoder).flowStatsRequest, (*encoder).flowStatsRequest),
+		def(reply, v10, v10, 1, (*decoder).flowStats10, (*encoder).flowStats10),
+		def(reply, v13, v14, 1, (*decoder).flowStats13, (*encoder).flowStats13),
+		def(reply, v15, v15, 1, (*decoder).flowStats15, (*encoder).flowStats15),
+		def(request, v10, v15, 2, (*decoder).aggregateRequest, (*encoder).aggregateRequest),
+		def(reply, v10, v14, 2, (*decoder).aggregate, (*encoder).aggregate),
+		def(reply, v15, v15, 2, (*decoder).aggregate15, (*encoder).aggregate15),
+		empty(request, v10, v15, 3, func() *TableStatsRequest { return &TableStatsRequest{} }),
+		def(reply, v10, v10, 3, (*decoder).tableStats10, (*encoder).tableStats10),
+		def(reply, v13, v15, 3, (*decoder).tableStats13, (*encoder).tableStats13),
+		def(request, v10, v15, 4, (*decoder).portStatsRequest, (*encoder).portStatsRequest),
+		def(reply, v10, v15, 4, (*decoder).portStats, (*encoder).portStats),
+		def(request, v10, v15, 5, (*decoder).queueStatsRequest, (*encoder).queueStatsRequest),
+		def(reply, v10, v15, 5, (*decoder).queueStats, (*encoder).queueStats),
+		def(request, v13, v15, 6, func(d *decoder) *GroupStatsRequest { return &GroupStatsRequest{d.id()} }, func(e *encoder, m *GroupStatsRequest) { e.id(m.Group) }),
+		def(reply, v13, v15, 6, (*decoder).groupStats, (*encoder).groupStats),
+		def(request, v13, v15, 7, (*decoder).groupDescRequest, (*encoder).groupDescRequest),
+		def(reply, v13, v15, 7, (*decoder).groupDesc, (*encoder).groupDesc),
+		empty(request, v13, v15, 8, func() *GroupFeaturesRequest { return &GroupFeaturesRequest{} }),
+		def(reply, v13, v15, 8, (*decoder).groupFeatures, (*encoder).groupFeatures),
+		def(request, v13, v15, 9, func(d *decoder) *MeterStatsRequest { return &MeterStatsRequest{d.id()} }, func(e *encoder, m *MeterStatsRequest) { e.id(m.Meter) }),
+		def(reply, v13, v15, 9, (*decoder).meterStats, (*encoder).meterStats),
+		def(request, v13, v15, 10, func(d *decoder) *MeterConfigRequest { return &MeterConfigRequest{d.id()} }, func(e *encoder, m *MeterConfigRequest) { e.id(m.Meter) }),
+		def(reply, v13, v15, 10, (*decoder).meterConfig, (*encoder).meterConfig),
+		empty(request, v13, v15, 11, func() *MeterFeaturesRequest { return &MeterFeaturesRequest{} }),
+		def(reply, v13, v15, 11, (*decoder).meterFeatures, (*encoder).meterFeatures),
+		def(request, v13, v15, 12, (*decoder).tableFeaturesRequest, (*encoder).tableFeaturesRequest),
+		def(reply, v13, v15, 12, (*decoder).tableFeatures, (*encoder).tableFeatures),
+		def(request, v10, v15, 13, (*decoder).portDescRequest, (*encoder).portDescRequest),
+		def(reply, v10, v15, 13, (*decoder).portDescReply, (*encoder).portDescReply),
+		empty(request, v14, v15, 14, func() *TableDescRequest { return &TableDescRequest{} }),
+		def(reply, v14, v15, 14, (*decoder).tableDesc, (*encoder).tableDesc),
+		def(request, v14, v15, 15, (*decoder).queueConfigRequest, (*encoder).queueConfigRequest),
+		def(reply, v14, v15, 15, (*decoder).queueDesc, (*encoder).queueDesc),
+
+		alt(nxRequest, v10, v15, 0, (*decoder).flowStatsRequestNX, (*encoder).flowStatsRequestNX, func(_ Proto, m *FlowStatsRequest) bool { return m.Nicira }),
+		alt(nxReply, v10, v15, 0, (*decoder).flowStatsNX, (*encoder).flowStatsNX, func(_ Proto, m *FlowStatsReply) bool { return m.Nicira }),
+		alt(nxRequest, v10, v15, 1, (*decoder).aggregateRequestNX, (*encoder).aggregateRequestNX, func(_ Proto, m *AggregateRequest) bool { return m.Nicira }),
+		alt(nxReply, v10, v15, 1, (*decoder).aggregateNX, (*encoder).aggregate, func(_ Proto, m *AggregateReply) bool { return m.Nicira }),
+	}
+}

@@ -4,22 +4,18 @@ package engine_test
 
 import (
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
 	"github.com/weirswitch/weir/ovsdb"
 	"github.com/weirswitch/weir/ovsdb/engine"
+	"github.com/weirswitch/weir/ovsdb/internal/twintest"
 	"github.com/weirswitch/weir/ovsdb/schema"
 )
 
 func twinDB(t testing.TB) *engine.DB {
 	t.Helper()
-	raw, err := os.ReadFile("testdata/twin.ovsschema")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := schema.Parse(raw)
+	s, err := schema.Parse(twintest.Schema)
 	if err != nil {
 		t.Fatal(err)
 	}

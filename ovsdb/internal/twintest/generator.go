@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package engine_test
+package twintest
 
 import (
 	"fmt"
@@ -8,43 +8,49 @@ import (
 	"strings"
 )
 
-// generator makes random transactions on the twin schema, of all operations,
+// Generator makes random transactions on the twin schema, of all operations,
 // most of them sensible, some wrong. "@n@" stands for the UUID of the n-th row
 // that was inserted.
-type generator struct {
-	r     *rand.Rand
-	rows  int   // rows inserted so far
-	nodes []int // those of them in table node
-	ids   int   // named UUIDs in this transaction
+type Generator struct {
+	Rows  int   // rows inserted so far
+	Nodes []int // those of them in table node
+
+	r   *rand.Rand
+	ids int // named UUIDs in this transaction
 }
 
-func (g *generator) pick(list ...string) string { return list[g.r.IntN(len(list))] }
+// NewGenerator returns the generator of a seed.
+func NewGenerator(seed uint64) *Generator {
+	return &Generator{r: rand.New(rand.NewPCG(seed, 0))}
+}
 
-func (g *generator) chance(percent int) bool { return g.r.IntN(100) < percent }
+func (g *Generator) pick(list ...string) string { return list[g.r.IntN(len(list))] }
+
+func (g *Generator) chance(percent int) bool { return g.r.IntN(100) < percent }
 
 // ref refers to a row of table node, or to none. (Not to one of another table:
 // stock 3.1 takes a row's own UUID for a reference to itself, whatever the table,
 // and lets it stand.)
-func (g *generator) ref() string {
+func (g *Generator) ref() string {
 	switch {
 	case g.chance(45):
 		return fmt.Sprintf(`["named-uuid","n%d"]`, g.r.IntN(4))
-	case len(g.nodes) == 0 || g.chance(3):
+	case len(g.Nodes) == 0 || g.chance(3):
 		return `["uuid","@99999999@"]`
 	}
-	n := len(g.nodes)
-	return fmt.Sprintf(`["uuid","@%d@"]`, g.nodes[n-1-g.r.IntN(min(n, 25))])
+	n := len(g.Nodes)
+	return fmt.Sprintf(`["uuid","@%d@"]`, g.Nodes[n-1-g.r.IntN(min(n, 25))])
 }
 
 // any refers to a row of whatever table.
-func (g *generator) any() string {
-	if g.rows == 0 || g.chance(30) {
+func (g *Generator) any() string {
+	if g.Rows == 0 || g.chance(30) {
 		return g.ref()
 	}
-	return fmt.Sprintf(`["uuid","@%d@"]`, g.rows-1-g.r.IntN(min(g.rows, 40)))
+	return fmt.Sprintf(`["uuid","@%d@"]`, g.Rows-1-g.r.IntN(min(g.Rows, 40)))
 }
 
-func (g *generator) atom(kind string) string {
+func (g *Generator) atom(kind string) string {
 	switch kind {
 	case "i":
 		return g.pick("0", "1", "2", "3", "-1", "5", "10", "11", "100", "1e1", "3.0", "9223372036854775807", "-9007199254740993") // not the least int64: stock 3.1 dies of dividing it by -1
@@ -59,7 +65,7 @@ func (g *generator) atom(kind string) string {
 }
 
 // distinct returns n atoms, mostly different ones.
-func (g *generator) distinct(kind string, n int) []string {
+func (g *Generator) distinct(kind string, n int) []string {
 	var out []string
 	for range n * 3 {
 		a := g.atom(kind)
@@ -70,14 +76,14 @@ func (g *generator) distinct(kind string, n int) []string {
 	return out
 }
 
-func (g *generator) set(kind string) string {
+func (g *Generator) set(kind string) string {
 	if g.chance(25) {
 		return g.atom(kind)
 	}
 	return `["set",[` + strings.Join(g.distinct(kind, g.r.IntN(4)), ",") + `]]`
 }
 
-func (g *generator) mapping(k, v string) string {
+func (g *Generator) mapping(k, v string) string {
 	var pairs []string
 	for _, key := range g.distinct(k, g.r.IntN(4)) {
 		pairs = append(pairs, "["+key+","+g.atom(v)+"]")
@@ -100,16 +106,16 @@ var columns = map[string][]string{
 	"strict":  {"must:u*"},
 }
 
-func (g *generator) table() string {
+func (g *Generator) table() string {
 	return g.pick("types", "types", "types", "named", "named", "few", "enumreq", "root", "root", "root", "root", "node", "node", "node", "needy", "strict")
 }
 
-func (g *generator) column(table string) (name, kind string) {
+func (g *Generator) column(table string) (name, kind string) {
 	name, kind, _ = strings.Cut(g.pick(columns[table]...), ":")
 	return name, kind
 }
 
-func (g *generator) value(kind string) string {
+func (g *Generator) value(kind string) string {
 	if g.chance(2) {
 		kind = g.pick("i", "s", "u", "i*", "ss", "b")
 	}
@@ -128,7 +134,7 @@ func (g *generator) value(kind string) string {
 	return g.mapping(kind[:1], kind[1:])
 }
 
-func (g *generator) row(table string, n int) string {
+func (g *Generator) row(table string, n int) string {
 	var out []string
 	seen := map[string]bool{}
 	for range n {
@@ -142,7 +148,7 @@ func (g *generator) row(table string, n int) string {
 	return "{" + strings.Join(out, ",") + "}"
 }
 
-func (g *generator) where(table string) string {
+func (g *Generator) where(table string) string {
 	var out []string
 	for range g.r.IntN(3) {
 		name, kind := g.column(table)
@@ -164,7 +170,7 @@ func (g *generator) where(table string) string {
 	return "[" + strings.Join(out, ",") + "]"
 }
 
-func (g *generator) mutations(table string) string {
+func (g *Generator) mutations(table string) string {
 	var out []string
 	for range 1 + g.r.IntN(3) {
 		name, kind := g.column(table)
@@ -189,7 +195,7 @@ func (g *generator) mutations(table string) string {
 	return "[" + strings.Join(out, ",") + "]"
 }
 
-func (g *generator) operation() string {
+func (g *Generator) operation() string {
 	t := g.table()
 	switch n := g.r.IntN(100); {
 	case n < 40:
@@ -213,7 +219,7 @@ func (g *generator) operation() string {
 		`{"op":"insert","table":"few","row":{"nosuch":1}}`)
 }
 
-func (g *generator) insert(t string) string {
+func (g *Generator) insert(t string) string {
 	name := ""
 	if g.ids < 4 && t == "node" {
 		name = fmt.Sprintf(`,"uuid-name":"n%d"`, g.ids)
@@ -229,7 +235,8 @@ func (g *generator) insert(t string) string {
 	return fmt.Sprintf(`{"op":"insert","table":"%s"%s,"row":%s}`, t, name, g.row(t, n))
 }
 
-func (g *generator) transaction() string {
+// Transaction returns operations with commas between.
+func (g *Generator) Transaction() string {
 	g.ids = 0
 	var ops []string
 	// Often the rows that references of this transaction can mean.

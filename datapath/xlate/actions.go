@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package xlate
+
+import (
+	"github.com/weirswitch/weir/datapath/action"
+	"github.com/weirswitch/weir/datapath/dpif"
+	"github.com/weirswitch/weir/datapath/flow"
+	"github.com/weirswitch/weir/datapath/openflow"
+)
+
+// actions executes a list; false: what follows the list is not to be executed.
+func (c *ctx) actions(l action.List) bool {
+	for _, a := range l {
+		more := c.action(a)
+		if c.exit || c.err != nil || !more {
+			return false
+		}
+	}
+	return true
+}
+
+// action executes one action; false: the list ends here.
+func (c *ctx) action(a action.Action) bool {
+	switch a := a.(type) {
+	case action.Output:
+		c.output(a.Port, a.MaxLen, true)
+	case action.Enqueue:
+		c.output(a.Port, 0xffff, true)
+	case action.OutputReg:
+		c.needField(a.Src.Field, a.Src.Mask())
+		if port, ok := regPort(a.Src.Get(&c.flow)); ok {
+			c.output(port, a.MaxLen, false)
+		}
+	case action.Controller:
+		c.controller(a)
+	case action.Resubmit:
+		c.resubmit(a)
+	case action.Clone:
+		c.clone(a.Actions)
+	case action.Exit:
+		c.exit = true
+	case action.SetField:
+		if c.has(a.Field) {
+			c.setField(a.Field, a.Value, a.Mask.And(flow.Ones(a.Field.Bits())))
+		}
+	case action.Load:
+		if c.has(a.Dst.Field) {
+			c.setField(a.Dst.Field, flow.U128{Lo: a.Value}.Lsh(uint(a.Dst.Ofs)), a.Dst.Mask())
+		}
+	case action.Move:
+		if c.has(a.Dst.Field) && c.has(a.Src.Field) {
+			c.needField(a.Src.Field, a.Src.Mask())
+			c.setField(a.Dst.Field, a.Src.Get(&c.flow).Lsh(uint(a.Dst.Ofs)), a.Dst.Mask())
+		}
+	case action.StackPush:
+		c.push(a.Src)
+	case action.StackPop:
+		c.pop(a.Dst)
+	case action.PushVLAN:
+		c.pushTag(a.TPID, flow.VLANPresent)
+	case action.PopVLAN:
+		if c.tagged() {
+			c.popTag()
+		}
+	case action.SetVLANVID:
+		if c.tagged() || a.PushIfNone {
+			c.setField(flow.FieldDLVLAN, flow.U128{Lo: uint64(a.VID)}, flow.Ones(12))
+		}
+	case action.SetVLANPCP:
+		if !c.tagged() {
+			if !a.PushIfNone {
+				break
+			}
+			c.pushTag(tpid8021Q, flow.VLANPresent)
+		}
+		c.setField(flow.FieldVLANPCP, flow.U128{Lo: uint64(a.PCP)}, flow.Ones(3))
+	case action.SetTTL:
+		if c.has(flow.FieldIPTTL) {
+			c.writeU64(flow.FieldIPTTL, uint64(a.TTL))
+		}
+	case action.DecTTL:
+		return c.decTTL(a)
+	case action.SetQueue, action.Note, action.Conjunction:
+	case action.OutputTrunc:
+		c.fail(unsupported("output with max_len"))
+	default:
+		c.fail(unsupported(name(a)))
+	}
+	return true
+}
+
+func name(a action.Action) string {
+	switch a.(type) {
+	case action.Group:
+		return "group"
+	case action.Meter:
+		return "meter"
+	case action.PushMPLS:
+		return "push_mpls"
+	case action.PopMPLS:
+		return "pop_mpls"
+	case action.SetMPLSTTL:
+		return "set_mpls_ttl"
+	case action.DecMPLSTTL:
+		return "dec_mpls_ttl"
+	case action.CopyTTLOut:
+		return "copy_ttl_out"
+	case action.CopyTTLIn:
+		return "copy_ttl_in"
+	}
+	return "action"
+}
+
+// regPort makes a port of a number in a register: those of OpenFlow 1.0 (16 bits).
+func regPort(v flow.U128) (action.Port, bool) {
+	if v.Hi != 0 || v.Lo > 0xffff {
+		return 0, false
+	}
+	if v.Lo >= 0xff00 {
+		v.Lo |= 0xffff0000
+	}
+	return action.Port(v.Lo), true
+}
+
+func (c *ctx) output(port action.Port, maxLen uint16, miss bool) {
+	switch port {
+	case action.PortInPort:
+		c.send(c.inPort())
+	case action.PortTable:
+		c.tableAction(c.inPort(), 0, miss, c.table == 0)
+	case action.PortNormal:
+		c.normal()
+	case action.PortFlood:
+		c.flood(openflow.ConfigNoFlood)
+	case action.PortAll:
+		c.flood(0)
+	case action.PortController:
+		r := openflow.ReasonAction
+		switch {
+		case c.packetOut:
+			r = openflow.ReasonPacketOut
+		case c.inSet:
+			r = openflow.ReasonActionSet
+		}
+		c.controller(action.Controller{MaxLen: maxLen, Reason: uint8(r)})
+	case action.PortAny:
+	default:
+		if port != c.inPort() {
+			c.send(port)
+		}
+	}
+}
+
+// flood sends to all ports but that in in_port, and those with a setting of skip.
+func (c *ctx) flood(skip openflow.PortConfig) {
+	c.dep(DepFlood, 0)
+	in := c.inPort()
+	for _, no := range c.br.order {
+		if p := c.br.OF.Port(no); no != in && (p == nil || p.Config&skip == 0) {
+			c.sendTo(c.br.ports[no])
+		}
+	}
+}
+
+// send sends to a port if it is there.
+func (c *ctx) send(no action.Port) {
+	c.dep(DepPort, no)
+	if p := c.br.ports[no]; p != nil {
+		c.sendTo(p)
+	}
+}
+
+func (c *ctx) sendTo(p *Port) {
+	var config openflow.PortConfig
+	if op := c.br.OF.Port(p.No); op != nil {
+		config = op.Config
+	}
+	switch {
+	case config&openflow.ConfigNoFwd != 0:
+	case p.Patch:
+		if p.Peer != nil && config&openflow.ConfigDown == 0 {
+			c.patch(p.Peer)
+		}
+	default:
+		c.commit()
+		c.emit(dpif.Output{Port: p.DP})
+	}
+}
+
+func (c *ctx) emit(a dpif.Action) {
+	if len(c.res.Actions) >= MaxActions {
+		c.fail(ErrTooManyActions)
+		return
+	}
+	c.res.Actions = append(c.res.Actions, a)
+}
+
+// saved is the state that a clone and a patch port give back.
+type saved struct {
+	flow      flow.Key
+	wr        flow.Mask
+	changed   uint64
+	below     []tag
+	topOrig   int8
+	stack     []stackEntry
+	stackSize int
+	set       action.List
+}
+
+func (c *ctx) save() saved {
+	return saved{c.flow, c.wr, c.changed, c.below, c.topOrig, c.stack, c.stackSize, c.set}
+}
+
+func (c *ctx) restore(s *saved) {
+	c.flow, c.wr, c.changed, c.below, c.topOrig = s.flow, s.wr, s.changed, s.below, s.topOrig
+	c.stack, c.stackSize, c.set = s.stack, s.stackSize, s.set
+}
+
+func (c *ctx) clone(l action.List) {
+	s := c.save()
+	// The copy must not write into what the original gets back.
+	c.stack = c.stack[:len(c.stack):len(c.stack)]
+	c.actions(l)
+	c.actionSet()
+	c.restore(&s)
+}
+
+// patch takes the packet into the bridge of peer.
+func (c *ctx) patch(peer *Port) {
+	s := c.save()
+	br, exit, inSet := c.br, c.exit, c.inSet
+	c.br, c.exit, c.inSet = peer.Bridge, false, false
+	c.stack, c.stackSize, c.set = nil, 0, nil
+	for i, m := range constant {
+		c.flow[i] &^= m
+		c.wr[i] |= m
+	}
+	c.flow.SetU64(flow.FieldInPort, uint64(peer.No))
+	c.flow.SetU64(flow.FieldActsetOutput, uint64(action.PortUnset))
+	c.wr.SetAll(flow.FieldInPort)
+	c.changed |= pipelineWords
+
+	down := false
+	if p := c.br.OF.Port(peer.No); p != nil {
+		down = p.Config&openflow.ConfigDown != 0
+	}
+	if c.mayReceive(peer.No) && !down {
+		c.tableAction(peer.No, 0, true, true)
+		c.actionSet()
+	}
+	c.br, c.exit, c.inSet = br, exit, inSet
+	c.restore(&s)
+}
+
+func (c *ctx) resubmit(a action.Resubmit) {
+	tab := a.Table
+	if tab == action.ResubmitSameTable {
+		tab = c.table
+	}
+	in := a.InPort
+	if in == action.PortInPort {
+		in = c.inPort()
+	}
+	c.tableAction(in, tab, false, tab <= c.table)
+}
+
+// controller sends the packet to the controllers.
+func (c *ctx) controller(a action.Controller) {
+	c.commit()
+	pi := PacketIn{
+		Bridge: c.br, Rule: c.rule, Table: c.table, Reason: openflow.PacketInReason(a.Reason),
+		MaxLen: a.MaxLen, Controller: a.ID, Userdata: a.Userdata,
+	}
+	if pi.Reason == openflow.ReasonAction && c.rule != nil && c.rule.TableMiss() {
+		pi.Reason = openflow.ReasonExplicitMiss
+	}
+	pi.Metadata.SetU64(flow.FieldInPort, uint64(c.inPort()))
+	for f := flow.FieldMetadata; f <= flow.FieldReg15; f++ {
+		if v := c.flow.Get(f); !v.IsZero() {
+			pi.Metadata.Set(f, v)
+		}
+	}
+	c.emit(dpif.Userspace{Arg: uint32(len(c.res.PacketIns))})
+	c.res.PacketIns = append(c.res.PacketIns, pi)
+}
+
+// decTTL reports whether the list of actions goes on.
+func (c *ctx) decTTL(a action.DecTTL) bool {
+	if !c.has(flow.FieldIPTTL) {
+		return true
+	}
+	ttl := c.get(flow.FieldIPTTL)
+	if ttl > 1 {
+		c.writeU64(flow.FieldIPTTL, ttl-1)
+		return true
+	}
+	ids := a.Controllers
+	if len(ids) == 0 {
+		ids = []uint16{0}
+	}
+	for _, id := range ids {
+		c.controller(action.Controller{MaxLen: 0xffff, ID: id, Reason: uint8(openflow.ReasonInvalidTTL)})
+	}
+	return false
+}
+
+func (c *ctx) push(s flow.Subfield) {
+	n := (int(s.N) + 7) / 8
+	if c.stackSize+n > MaxStack {
+		c.fail(ErrStackFull)
+		return
+	}
+	c.needField(s.Field, s.Mask())
+	c.stackSize += n
+	c.stack = append(c.stack, stackEntry{s.Get(&c.flow), n})
+}
+
+// pop takes the top of the stack; of an empty one nothing.
+func (c *ctx) pop(d flow.Subfield) {
+	n := len(c.stack) - 1
+	if n < 0 {
+		return
+	}
+	e := c.stack[n]
+	c.stack = c.stack[:n:n]
+	c.stackSize -= e.n
+	c.setField(d.Field, e.v.Lsh(uint(d.Ofs)), d.Mask())
+}

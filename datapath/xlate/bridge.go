@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package xlate
+
+import (
+	"slices"
+
+	"github.com/weirswitch/weir/datapath/action"
+	"github.com/weirswitch/weir/datapath/dpif"
+	"github.com/weirswitch/weir/datapath/l2/fdb"
+	"github.com/weirswitch/weir/datapath/ofproto"
+)
+
+// VLANMode is how a port takes part in VLANs (ovs-vswitchd.conf.db(5), Port vlan_mode).
+type VLANMode uint8
+
+const (
+	Trunk VLANMode = iota
+	Access
+	NativeTagged
+	NativeUntagged
+)
+
+func (m VLANMode) String() string {
+	return [...]string{"trunk", "access", "native-tagged", "native-untagged"}[m]
+}
+
+// PriorityTags says when a frame that leaves without VLAN keeps a tag with VID 0
+// for its priority (Port other_config:priority-tags).
+type PriorityTags uint8
+
+const (
+	PriorityNever PriorityTags = iota
+	PriorityIfNonzero
+	PriorityAlways
+)
+
+// VLANSet is a set of VLAN identifiers, 0 to 4095.
+type VLANSet [64]uint64
+
+// NewVLANSet returns a set of vids; values above 4095 are left out.
+func NewVLANSet(vids ...uint16) *VLANSet {
+	s := new(VLANSet)
+	for _, v := range vids {
+		if v < 4096 {
+			s[v/64] |= 1 << (v % 64)
+		}
+	}
+	return s
+}
+
+// Has reports whether vid is in s; a nil set has all.
+func (s *VLANSet) Has(vid uint16) bool {
+	return s == nil || vid < 4096 && s[vid/64]>>(vid%64)&1 != 0
+}
+
+func (s *VLANSet) equal(o *VLANSet) bool {
+	if s == nil || o == nil {
+		return s == o
+	}
+	return *s == *o
+}
+
+// VLAN is the VLAN configuration of a port. The zero value is a trunk of all VLANs.
+type VLAN struct {
+	Mode         VLANMode
+	Tag          uint16   // Access and Native*: 0 to 4095
+	Trunks       *VLANSet // not Access; nil: all. Tag is a member of its own accord.
+	PriorityTags PriorityTags
+}
+
+// Equal reports whether v and o mean the same.
+func (v VLAN) Equal(o VLAN) bool {
+	return v.Mode == o.Mode && v.Tag == o.Tag && v.PriorityTags == o.PriorityTags && v.Trunks.equal(o.Trunks)
+}
+
+// carries reports whether frames of VLAN vid leave through the port.
+func (v *VLAN) carries(vid uint16) bool {
+	switch v.Mode {
+	case Access:
+		return vid == v.Tag
+	case NativeTagged, NativeUntagged:
+		if vid == v.Tag {
+			return true
+		}
+	}
+	return v.Trunks.Has(vid)
+}
+
+// classify returns the VLAN of a frame that arrives with VID vid (0: no tag, or a
+// priority tag), and whether the port takes it.
+func (v *VLAN) classify(vid uint16) (uint16, bool) {
+	switch v.Mode {
+	case Access:
+		return v.Tag, vid == 0
+	case NativeTagged, NativeUntagged:
+		if vid == 0 || vid == v.Tag {
+			return v.Tag, true
+		}
+	}
+	return vid, v.Trunks.Has(vid)
+}
+
+// Port is a port of a Bridge as translation needs it. Its settings made by controllers are in
+// package ofproto.
+type Port struct {
+	Bridge *Bridge
+	No     action.Port
+	Name   string
+	DP     dpif.Port // unless Peer is set
+	Patch  bool
+	Peer   *Port // the other end of a patch port; nil while it has none
+	VLAN   VLAN
+	Bundle string // ports with the same, which is not empty, are one logical port
+}
+
+// Bridge is a bridge as translation needs it.
+type Bridge struct {
+	Name        string
+	OF          *ofproto.Bridge
+	FDB         *fdb.Table
+	ForwardBPDU bool
+
+	ports map[action.Port]*Port
+	order []action.Port // rising
+}
+
+// NewBridge returns a bridge without ports.
+func NewBridge(name string, of *ofproto.Bridge, table *fdb.Table) *Bridge {
+	return &Bridge{Name: name, OF: of, FDB: table, ports: make(map[action.Port]*Port)}
+}
+
+// Port returns a port, or nil.
+func (b *Bridge) Port(no action.Port) *Port { return b.ports[no] }
+
+// Ports returns the numbers of the ports, rising. The slice must not be changed.
+func (b *Bridge) Ports() []action.Port { return b.order }
+
+// SetPort adds p or replaces the port with its number.
+func (b *Bridge) SetPort(p *Port) {
+	if b.ports[p.No] == nil {
+		i, _ := slices.BinarySearch(b.order, p.No)
+		b.order = slices.Insert(b.order, i, p.No)
+	}
+	p.Bridge = b
+	b.ports[p.No] = p
+}
+
+// RemovePort takes a port out.
+func (b *Bridge) RemovePort(no action.Port) {
+	if i, ok := slices.BinarySearch(b.order, no); ok {
+		b.order = slices.Delete(b.order, i, i+1)
+		delete(b.ports, no)
+	}
+}

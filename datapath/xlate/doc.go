@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package xlate takes one packet's key through the OpenFlow tables and yields
+// what a datapath needs to treat all packets like it: datapath actions, and the mask of
+// the bits that the decision depended on. Together they are a megaflow.
+//
+// # Masks
+//
+// During a translation every bit of the key is in one of two states: it still is what the
+// packet brought, or it is a constant that an earlier action or the start of the
+// pipeline (metadata and registers are zero) has made, the same for every packet of the
+// megaflow. Whoever looks at bits calls need, which puts the first kind into the mask;
+// constants cost nothing. Writing needs nothing, because the datapath's Set has
+// a mask: a field set without having been looked at does not narrow the megaflow. Whatever is
+// copied (move, push) is looked at and thereby becomes a constant.
+//
+// At the end the mask is completed: in_port, recirc_id and the presence of a VLAN tag
+// always count; eth_type counts as a whole if anything behind it does; nw_proto and
+// ip_frag count as a whole if a transport field does.
+//
+// # Commits
+//
+// Changes of headers collect in the translation's key. Before an output, and before a packet
+// goes to a controller, commit compares it with the state that the packet in the datapath
+// has reached and emits what is missing: tags to pop and push, fields to Set. So an
+// output after a clone, or behind a patch port whose bridge changed the packet, sees
+// what it must; what was changed and never sent costs nothing.
+//
+// # Semantics
+//
+// Those of the stock switch, of which these differ from what one might expect
+// (observed with ofproto/trace of ovs-vswitchd 3.1):
+//
+//   - At most 4,096 resubmits, nested at most 64 deep where only a resubmit to the
+//     same or a lower table, or a patch port, deepens. A translation that exceeds
+//     this, or fails otherwise, drops the packet, earlier outputs included.
+//   - dec_ttl of a packet whose TTL has run out ends the list of actions that it stands in; a
+//     rule that resubmitted there goes on.
+//   - exit ends everything, also from within a clone, but not the bridge on the other side of
+//     a patch port; the action set is executed all the same.
+//   - resubmit with another in_port searches with it and then goes on with the old one.
+//   - push_vlan makes a tag with VID and PCP 0.
+//   - An output to the port in in_port is left out, IN_PORT excepted.
+//   - An action set without output does nothing.
+//   - Fragments in mode "normal" match as if their ports were 0.
+//
+// Not there yet, and refused by package ofproto or ended with ErrUnsupported:
+// groups, meters, MPLS push and pop, truncated output, queues (a queue is ignored, as the stock
+// switch does where the device has none), conjunction (such a rule does nothing).
+//
+// # Side effects
+//
+// There are none. What a packet should cause besides forwarding (addresses to learn, rules
+// to count at, packets for controllers) is in the Result, and so is what the
+// translation looked at other than the key: rules and misses in Hits, addresses,
+// ports and flooding in Deps. The caller applies and indexes it.
+//
+// # Threads
+//
+// A translation reads Bridges, ofproto and FDB; these must not change meanwhile.
+package xlate

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package xlate
+
+import (
+	"github.com/weirswitch/weir/datapath/action"
+	"github.com/weirswitch/weir/datapath/flow"
+	"github.com/weirswitch/weir/datapath/l2/fdb"
+	"github.com/weirswitch/weir/datapath/openflow"
+)
+
+// normal forwards as a learning bridge (OpenFlow 1.3, 4.5, NORMAL; IEEE 802.1Q, 8).
+func (c *ctx) normal() {
+	inNo := c.inPort()
+	in := c.br.ports[inNo]
+	var vlan VLAN // a controller's packet comes from a trunk of all
+	var bundle string
+	switch {
+	case in != nil:
+		c.dep(DepPort, inNo)
+		vlan, bundle = in.VLAN, in.Bundle
+	case inNo == action.PortController || inNo == action.PortAny:
+	default:
+		c.dep(DepPort, inNo)
+		return
+	}
+
+	vid := uint16(0)
+	if c.tagged() {
+		vid = uint16(c.get(flow.FieldDLVLAN))
+	} else if t := c.get(flow.FieldEthType); t == eth8021Q || t == eth8021AD {
+		return // a tag that is cut off
+	}
+	dst, src := c.get(flow.FieldEthDst), c.get(flow.FieldEthSrc)
+	vid, ok := vlan.classify(vid)
+	if !ok || !c.br.ForwardBPDU && reserved(dst) {
+		return
+	}
+	if in != nil && !fdb.Multicast(src) {
+		c.res.Learn = append(c.res.Learn, Learn{c.br, src, inNo, vid})
+	}
+
+	if !fdb.Multicast(dst) {
+		c.res.Deps = append(c.res.Deps, Dep{Bridge: c.br, Kind: DepMAC, MAC: dst, VLAN: vid})
+		if no, ok := c.br.FDB.Lookup(vid, dst); ok {
+			c.dep(DepPort, no)
+			p := c.br.ports[no]
+			if p != nil && no != inNo && (bundle == "" || p.Bundle != bundle) {
+				c.sendNormal(p, vid)
+			}
+			return
+		}
+	}
+	c.dep(DepFlood, 0)
+	for _, no := range c.br.order {
+		p := c.br.ports[no]
+		if no == inNo || bundle != "" && p.Bundle == bundle || !p.VLAN.carries(vid) {
+			continue
+		}
+		if op := c.br.OF.Port(no); op != nil && op.Config&openflow.ConfigNoFlood != 0 {
+			continue
+		}
+		c.sendNormal(p, vid)
+	}
+}
+
+// sendNormal sends a frame of VLAN vid with the tag that p wants.
+func (c *ctx) sendNormal(p *Port, vid uint16) {
+	untag := p.VLAN.Mode == Access || p.VLAN.Mode == NativeUntagged && vid == p.VLAN.Tag
+	if untag {
+		vid = 0
+	}
+	s := c.save()
+	switch {
+	case vid != 0:
+		if c.tagged() {
+			c.setField(flow.FieldDLVLAN, flow.U128{Lo: uint64(vid)}, flow.Ones(12))
+		} else {
+			c.pushTag(tpid8021Q, vid)
+		}
+	case !c.tagged():
+		if p.VLAN.PriorityTags == PriorityAlways {
+			c.pushTag(tpid8021Q, 0)
+		}
+	case untag && p.VLAN.PriorityTags == PriorityNever:
+		c.popTag()
+	case p.VLAN.PriorityTags == PriorityAlways || c.get(flow.FieldVLANPCP) != 0:
+		c.setField(flow.FieldDLVLAN, flow.U128{}, flow.Ones(12))
+	default:
+		c.popTag()
+	}
+	c.sendTo(p)
+	c.restore(&s)
+}
+
+// reserved reports whether frames to an address are for bridges themselves
+// (ovs-vswitchd.conf.db(5), Bridge other_config:forward-bpdu).
+func reserved(dst uint64) bool {
+	switch {
+	case dst&^0xf == stpAddr: // IEEE 802.1D, 7.12.6: reserved addresses
+		return true
+	case dst == 0x00e02b000000, dst == 0x00e02b000004, dst == 0x00e02b000006: // EDP, EAPS
+		return true
+	case dst&^0xf == 0x01000ccccccc&^0xf: // CDP, VTP, DTP, PAgP, UDLD; PVST+; CFM
+		return true
+	case dst == 0x01000ccdcdcd, dst == 0x01000c000000: // uplink fast, ISL
+		return true
+	}
+	return false
+}

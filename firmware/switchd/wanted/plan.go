@@ -24,6 +24,7 @@ type Device struct {
 	Leg   string
 	LegIx int
 	Ours  bool // an internal port that this daemon made
+	Away  bool // an internal port whose near end is in another network namespace: only its leg is here
 }
 
 // Attached is a datapath's port, as it was added.
@@ -293,10 +294,10 @@ func (p *planner) device(port *Port, i *Interface, b *BridgeState) (Device, stri
 		p.before(CreateInternal{i.Name, mac, i.MTU})
 		return broken("No such device") // until it is there, which is before anybody sees this
 	}
-	if i.Type == Internal && mac != (MAC{}) && d.MAC != mac {
+	if i.Type == Internal && !d.Away && mac != (MAC{}) && d.MAC != mac {
 		p.change(SetMAC{i.Name, mac})
 	}
-	if i.MTU != 0 && d.MTU != i.MTU {
+	if i.MTU != 0 && !d.Away && d.MTU != i.MTU {
 		p.change(SetMTU{i.Name, i.MTU})
 	}
 	p.wantPorts[i.Name] = Attached{Kind: b.Kind, Leg: d.Leg, Ifindex: d.LegIx}

@@ -158,7 +158,11 @@ func (c *columns) iface(ps *PortState, l Link) {
 		}
 		c.set("status", emptyMap)
 	} else {
-		c.set("mac_in_use", str(ps.Device.MAC.String()))
+		mac := empty
+		if ps.Device.MAC != (MAC{}) {
+			mac = str(ps.Device.MAC.String())
+		}
+		c.set("mac_in_use", mac)
 		c.set("ifindex", num(int64(ps.Device.Ifindex)))
 		c.set("admin_state", updown(ps.Device.Up))
 		c.set("link_state", updown(ps.Device.Carrier))

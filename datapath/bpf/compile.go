@@ -97,8 +97,8 @@ var targets = map[flow.Field][]target{
 	flow.FieldTCPDst:     {tcpDst},
 	flow.FieldUDPSrc:     {udpSrc},
 	flow.FieldUDPDst:     {udpDst},
-	flow.FieldICMPType:   {icmpType, icmpv6Type},
-	flow.FieldICMPCode:   {icmpCode, icmpv6Code},
+	flow.FieldICMPType:   {icmpType},
+	flow.FieldICMPCode:   {icmpCode},
 	flow.FieldICMPv6Type: {icmpv6Type},
 	flow.FieldICMPv6Code: {icmpv6Code},
 	// These two also exist in SCTP: see compileSet.
@@ -106,14 +106,23 @@ var targets = map[flow.Field][]target{
 	flow.FieldTPDst: {tcpDst, udpDst, icmpCode, icmpv6Code},
 }
 
+// maxActions is the length of an action list; most actions are one operation.
+const maxActions = maxOps / 2
+
 // compile turns the actions of a flow into operations, at most maxOps with
 // the opEnd behind them.
 func compile(f *dpif.Flow) ([]cOp, error) {
+	if len(f.Actions) > maxActions {
+		return nil, &dpif.Unsupported{Reason: fmt.Sprintf("%d actions are more than %d", len(f.Actions), maxActions)}
+	}
 	ops := make([]cOp, 0, len(f.Actions)+1)
 	var err error
 	for i, a := range f.Actions {
 		switch a := a.(type) {
 		case dpif.Output:
+			if a.Port > dpif.MaxPort {
+				return nil, &dpif.Unsupported{Reason: fmt.Sprintf("port %d is above %d", a.Port, dpif.MaxPort)}
+			}
 			op := cOp{Code: opOut, Val: uint64(a.Port)}
 			if i == len(f.Actions)-1 {
 				op.Code = opLast

@@ -129,7 +129,7 @@ func (d *Datapath) open() (err error) {
 
 // Features: see dpif.Datapath.
 func (d *Datapath) Features() dpif.Features {
-	return dpif.Features{Name: "bpf", Match: d.can, MaxActions: maxOps / 2, MaxFlows: d.lim.flows}
+	return dpif.Features{Name: "bpf", Match: d.can, MaxActions: maxActions, MaxFlows: d.lim.flows}
 }
 
 // PortAdd attaches the program to the device.
@@ -424,7 +424,7 @@ func (d *Datapath) Close() error {
 	d.mu.Lock()
 	if d.closed {
 		d.mu.Unlock()
-		return nil
+		return fmt.Errorf("close BPF datapath: %w", dpif.ErrClosed)
 	}
 	d.closed = true
 	close(d.done)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/weirswitch/weir/datapath/dpif"
+	"github.com/weirswitch/weir/datapath/flow"
 )
 
 // flowTable is the table of megaflows in the maps. Numbers of flows are given
@@ -137,12 +138,15 @@ func (t *flowTable) put(f *dpif.Flow) error {
 	if f.ID == 0 || f.Mask == nil {
 		return errors.New("flow without ID or mask")
 	}
+	if f.Key != f.Key.Apply(f.Mask) {
+		return errors.New("the key has bits outside of the mask")
+	}
 	ops, err := compile(f)
 	if err != nil {
 		return err
 	}
-	words := toC((*[46]uint64)(f.Mask))
-	key := toC((*[46]uint64)(&f.Key)).and(&words)
+	words := toC((*[flow.Words]uint64)(f.Mask))
+	key := toC((*[flow.Words]uint64)(&f.Key)).and(&words)
 	if i, ok := t.byID[f.ID]; ok {
 		return t.replace(i, &words, &key, ops)
 	}

@@ -14,7 +14,9 @@ import (
 
 // The program's last output of a packet is a redirect, of whose fate it learns nothing. So
 // that outputs to a device that is set down count as dropped, the ports' entries say
-// whether theirs is up, and follow the kernel's notices.
+// whether theirs is known to be up, and follow the kernel's notices; to another the
+// program sends a clone, which is slower but tells. A device that was just set down
+// thus counts packets as sent until the notice is read; nothing else depends on it.
 
 // watchLinks starts to follow the devices.
 func (d *Datapath) watchLinks() error {

@@ -126,7 +126,7 @@ struct dev { // by ifindex
 struct port { // by port number
 	u32 ifindex; // 0: no such port
 	u16 slot;
-	u16 up;
+	u16 up; // the device is known to be up
 };
 
 struct port_stats { // by slot, per CPU

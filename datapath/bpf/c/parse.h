@@ -115,7 +115,7 @@ inline_ void parse_nd(void *ctx, struct scratch *s)
 		t = p[0];
 		l = (u64)p[1] * 8;
 		if (l == 0 || s->cur + l > s->end)
-			break;
+			return;
 		if (l == 8 && t == 1) {
 			if (s->has & P_SLL)
 				break;
@@ -167,7 +167,7 @@ inline_ void parse_l4(void *ctx, struct scratch *s)
 			return;
 		s->key[K_TP] = ld32(p) << 32;
 		s->has |= P_SCTP;
-	} else if (v6 ? proto == 58 : (proto == 1 || proto == 2)) {
+	} else if (proto == 2 || proto == (v6 ? 58 : 1)) {
 		p = need(ctx, s, s->cur, 8);
 		if (!p)
 			return;

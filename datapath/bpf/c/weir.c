@@ -163,7 +163,11 @@ inline_ long output(struct __sk_buff *skb, u32 no, int last)
 	st = port_stats(slot);
 	if (!st)
 		return 0;
-	if (to && to->ifindex && to->up) {
+	if (to && to->ifindex) {
+		// Of the fate of a redirect nothing is learnt, so where the device
+		// is not known to be up a clone has to find out.
+		if (!to->up)
+			last = 0;
 		if (last)
 			err = 0;
 		else
@@ -175,7 +179,7 @@ inline_ long output(struct __sk_buff *skb, u32 no, int last)
 	}
 	st->tx_packets++;
 	st->tx_bytes += len;
-	if (last)
+	if (last && to)
 		return redirect(to->ifindex, 0);
 	return 0;
 }

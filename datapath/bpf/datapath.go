@@ -52,7 +52,8 @@ type Datapath struct {
 	can    flow.Mask
 
 	ring     *ringbuf.Reader
-	running  sync.Mutex // held by Run
+	running  sync.Mutex // held by Run, guards queues
+	queues   *queues
 	injected chan injected
 
 	done  chan struct{} // closed by Close
@@ -114,13 +115,7 @@ func (d *Datapath) open() (err error) {
 	if err != nil {
 		return err
 	}
-	for slot := range uint32(d.lim.slots) {
-		for cpu := range uint32(d.lim.cpus) {
-			if err := d.maps.quota.Put(slot*uint32(d.lim.cpus)+cpu, uint64(d.lim.quota)); err != nil {
-				return fmt.Errorf("set upcall quota: %w", err)
-			}
-		}
-	}
+	d.queues = newQueues(d.lim.slots, d.lim.cpus, d.lim.quota)
 	if d.ring, err = ringbuf.NewReader(d.maps.ring); err != nil {
 		return fmt.Errorf("open upcall ring: %w", err)
 	}
@@ -163,7 +158,7 @@ func (d *Datapath) portAdd(no dpif.Port, spec dpif.PortSpec) error {
 	if p.out, err = netdev.OpenRaw(spec.Ifindex, netdev.RawConfig{Promisc: true}); err != nil {
 		return err
 	}
-	if err := d.ports.add(p, isUp(l)); err != nil {
+	if err := d.ports.add(p, l); err != nil {
 		return errors.Join(err, p.out.Close())
 	}
 	var hook Hook
@@ -305,7 +300,7 @@ func (d *Datapath) FlowDump(yield func(dpif.FlowID, dpif.FlowStats) bool) error 
 }
 
 // Run: see dpif.Datapath. One Run at a time delivers; another waits for its
-// turn.
+// turn. What waits when Run ends is for the next.
 func (d *Datapath) Run(ctx context.Context, handle func(*dpif.Upcall)) error {
 	d.running.Lock()
 	defer d.running.Unlock()
@@ -314,10 +309,7 @@ func (d *Datapath) Run(ctx context.Context, handle func(*dpif.Upcall)) error {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = d.ring.Flush() })
 	defer stop()
-	q := newQueues(d.lim.slots, d.lim.cpus, d.lim.quota)
-	if err := d.adoptQuota(q); err != nil {
-		return err
-	}
+	q := d.queues
 	var rec ringbuf.Record
 	var fr packet.Frame
 	for ctx.Err() == nil && !d.isClosed() {
@@ -336,16 +328,7 @@ func (d *Datapath) Run(ctx context.Context, handle func(*dpif.Upcall)) error {
 			return err
 		}
 	}
-	// What still waits is lost with the queues.
-	for {
-		it, slot, ok := q.pop()
-		if !ok {
-			return nil
-		}
-		if err := d.give(q, slot, it); err != nil {
-			return err
-		}
-	}
+	return nil
 }
 
 // fill moves what is in the ring to the queues, and waits for something if there is
@@ -398,22 +381,6 @@ func (d *Datapath) give(q *queues, slot uint32, it *item) error {
 	}
 	if err := d.maps.quota.Put(i, mark); err != nil {
 		return fmt.Errorf("raise upcall quota: %w", err)
-	}
-	return nil
-}
-
-// adoptQuota sets q's accounts to those that an earlier Run left.
-func (d *Datapath) adoptQuota(q *queues) error {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	if d.closed {
-		return nil
-	}
-	for i := range q.opened {
-		if err := d.maps.quota.Lookup(uint32(i), &q.opened[i]); err != nil {
-			return fmt.Errorf("read upcall quota: %w", err)
-		}
-		q.acked[i] = q.opened[i] - q.quota
 	}
 	return nil
 }

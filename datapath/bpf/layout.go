@@ -112,6 +112,8 @@ type cDev struct{ Port, Slot uint32 }
 type cPort struct {
 	Ifindex  uint32
 	Slot, Up uint16
+	MTU      uint32
+	_        uint32
 }
 
 type cPortStats struct {

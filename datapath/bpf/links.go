@@ -17,6 +17,8 @@ import (
 // whether theirs is known to be up, and follow the kernel's notices; to another the
 // program sends a clone, which is slower but tells. A device that was just set down
 // thus counts packets as sent until the notice is read; nothing else depends on it.
+// Packets longer than the device's MTU are dropped too, as a bridge does; the kernel
+// would hand them to the driver.
 
 // watchLinks starts to follow the devices.
 func (d *Datapath) watchLinks() error {
@@ -29,8 +31,9 @@ func (d *Datapath) watchLinks() error {
 		defer d.watch.Done()
 		for {
 			for u := range ch {
-				up := u.Header.Type == unix.RTM_NEWLINK && isUp(u.Link)
-				d.linkChanged(u.Link.Attrs().Index, up)
+				s := linkState(u.Link)
+				s.up = s.up && u.Header.Type == unix.RTM_NEWLINK
+				d.linkChanged(u.Link.Attrs().Index, s)
 			}
 			// The subscription ends when we close, or when notices were lost.
 			for ch, err = d.subscribe(); err != nil; ch, err = d.subscribe() {
@@ -62,15 +65,15 @@ func (d *Datapath) subscribe() (<-chan netlink.LinkUpdate, error) {
 	return ch, nil
 }
 
-// linkChanged notes whether a device is up.
-func (d *Datapath) linkChanged(ifindex int, up bool) {
+// linkChanged notes what a device is like.
+func (d *Datapath) linkChanged(ifindex int, s state) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p := d.ports.byDev[ifindex]
 	if d.closed || p == nil {
 		return
 	}
-	if err := d.ports.write(p, up); err != nil {
+	if err := d.ports.write(p, s); err != nil {
 		d.log.Error("link change", "device", p.spec.Name, "err", err)
 	}
 }
@@ -83,8 +86,11 @@ func (d *Datapath) resyncLinks() {
 		return
 	}
 	for _, p := range d.ports.byNo {
-		l, err := d.nl.LinkByIndex(p.spec.Ifindex)
-		if err := d.ports.write(p, err == nil && isUp(l)); err != nil {
+		var s state // a device that is gone is not up
+		if l, err := d.nl.LinkByIndex(p.spec.Ifindex); err == nil {
+			s = linkState(l)
+		}
+		if err := d.ports.write(p, s); err != nil {
 			d.log.Error("link change", "device", p.spec.Name, "err", err)
 		}
 	}

@@ -65,7 +65,7 @@ func (t *portTable) counters(slot uint32) (s cPortStats, err error) {
 }
 
 // add takes p up: a slot, then the way in (the device's number), then the way out.
-func (t *portTable) add(p *port, up bool) error {
+func (t *portTable) add(p *port, l netlink.Link) error {
 	slot, ok := t.slots.get()
 	if !ok {
 		return fmt.Errorf("%d ports: %w", len(t.byNo), dpif.ErrFull)
@@ -73,8 +73,11 @@ func (t *portTable) add(p *port, up bool) error {
 	p.slot = slot
 	var err error
 	if p.base, err = t.counters(slot); err == nil {
+		err = t.open(slot)
+	}
+	if err == nil {
 		if err = t.m.devs.Put(uint32(p.spec.Ifindex), &cDev{uint32(p.no), slot}); err == nil {
-			err = t.write(p, up)
+			err = t.write(p, linkState(l))
 		}
 	}
 	if err != nil {
@@ -87,10 +90,38 @@ func (t *portTable) add(p *port, up bool) error {
 	return nil
 }
 
+// open gives a slot that is used for the first time its share of the upcalls.
+// The accounts of one that was used before go on.
+func (t *portTable) open(slot uint32) error {
+	cpus := uint32(t.m.lim.cpus)
+	for i := slot * cpus; i < (slot+1)*cpus; i++ {
+		var mark uint64
+		err := t.m.quota.Lookup(i, &mark)
+		if err == nil && mark == 0 {
+			err = t.m.quota.Put(i, uint64(t.m.lim.quota))
+		}
+		if err != nil {
+			return fmt.Errorf("set upcall quota: %w", err)
+		}
+	}
+	return nil
+}
+
+// state is what outputs need to know of a device.
+type state struct {
+	up  bool
+	mtu int
+}
+
+func linkState(l netlink.Link) state {
+	a := l.Attrs()
+	return state{a.Flags&net.FlagUp != 0, a.MTU}
+}
+
 // write makes p a port that can be output to.
-func (t *portTable) write(p *port, up bool) error {
-	v := cPort{Ifindex: uint32(p.spec.Ifindex), Slot: uint16(p.slot)}
-	if up {
+func (t *portTable) write(p *port, s state) error {
+	v := cPort{Ifindex: uint32(p.spec.Ifindex), Slot: uint16(p.slot), MTU: uint32(s.mtu)}
+	if s.up {
 		v.Up = 1
 	}
 	if err := t.m.ports.Put(uint32(p.no), &v); err != nil {
@@ -112,6 +143,3 @@ func (t *portTable) del(p *port) error {
 	t.slots.release()
 	return err
 }
-
-// isUp reports whether a device is set up.
-func isUp(l netlink.Link) bool { return l.Attrs().Flags&net.FlagUp != 0 }

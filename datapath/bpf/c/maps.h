@@ -127,6 +127,8 @@ struct port { // by port number
 	u32 ifindex; // 0: no such port
 	u16 slot;
 	u16 up; // the device is known to be up
+	u32 mtu;
+	u32 pad;
 };
 
 struct port_stats { // by slot, per CPU

@@ -163,7 +163,7 @@ inline_ long output(struct __sk_buff *skb, u32 no, int last)
 	st = port_stats(slot);
 	if (!st)
 		return 0;
-	if (to && to->ifindex) {
+	if (to && to->ifindex && (skb->len - 14 <= to->mtu || skb->gso_size)) {
 		// Of the fate of a redirect nothing is learnt, so where the device
 		// is not known to be up a clone has to find out.
 		if (!to->up)

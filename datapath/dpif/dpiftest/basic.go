@@ -5,6 +5,7 @@ package dpiftest
 import (
 	"bytes"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/weirswitch/weir/datapath/dpif"
@@ -329,7 +330,14 @@ func testDump(l *lab) {
 // testUpcallBounds: a port that floods while user space is busy loses its own
 // packets; another's first packet gets through.
 func testUpcallBounds(l *lab) {
-	l.hold = make(chan struct{})
+	hold := make(chan struct{})
+	release := sync.OnceFunc(func() { close(hold) })
+	l.Cleanup(release)
+	wait := func(u *dpif.Upcall) {
+		<-hold
+		l.keep(u)
+	}
+	l.onUp.Store(&wait)
 	const flood = 6000
 	d := udpFrame(53)
 	for i := range flood {
@@ -348,7 +356,7 @@ func testUpcallBounds(l *lab) {
 	}
 	l.send(2, d)
 	l.eventually("port 2's packet waits", func() bool { return must(l.dp.PortStats(2))(l).UpcallPackets == 1 })
-	close(l.hold)
+	release()
 	for i := range flood {
 		if u := l.upcall(); u.InPort == 2 {
 			l.Logf("port 1: %d delivered or waiting, %d dropped; port 2's packet came behind %d of them", s.UpcallPackets, s.UpcallDropped, i)

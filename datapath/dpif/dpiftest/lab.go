@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,8 +39,7 @@ type lab struct {
 	nl      *netlink.Handle
 	hosts   map[dpif.Port]*host
 	upcalls chan dpif.Upcall
-	hold    chan struct{} // closed: the handler goes on
-	onUp    func(*dpif.Upcall)
+	onUp    atomic.Pointer[func(*dpif.Upcall)] // in place of filling upcalls
 }
 
 // host is the far end of a port's veth pair.
@@ -102,13 +102,15 @@ func newLab(t *testing.T, open func(t *testing.T) dpif.Datapath) *lab {
 }
 
 func (l *lab) handle(u *dpif.Upcall) {
-	if l.hold != nil {
-		<-l.hold
-	}
-	if l.onUp != nil {
-		l.onUp(u)
+	if f := l.onUp.Load(); f != nil {
+		(*f)(u)
 		return
 	}
+	l.keep(u)
+}
+
+// keep puts a copy of u into upcalls.
+func (l *lab) keep(u *dpif.Upcall) {
 	c := *u
 	c.Packet.Data = bytes.Clone(u.Packet.Data)
 	select {

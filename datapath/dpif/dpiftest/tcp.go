@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -277,18 +278,24 @@ func testTCPVLAN(l *lab) {
 
 // testTCPSlowPath: every packet goes through user space and back by Execute.
 func testTCPSlowPath(l *lab) {
-	trains := 0
-	l.onUp = func(u *dpif.Upcall) {
+	var trains atomic.Int32
+	forward := func(u *dpif.Upcall) {
 		if u.Packet.GSO.Size != 0 {
-			trains++
+			trains.Add(1)
 		}
 		p := dpif.Packet{Data: bytes.Clone(u.Packet.Data), GSO: u.Packet.GSO}
 		if err := l.dp.Execute(u.InPort, p, []dpif.Action{output(3 - u.InPort)}); err != nil {
 			l.Errorf("execute: %v", err)
 		}
 	}
+	l.onUp.Store(&forward)
 	a, b := l.stations()
 	l.transfer(a, b, "10.0.0.2:80", "10.0.0.2:80", 2<<20)
+	l.onUp.Store(nil)
+	l.Logf("%d trains", trains.Load())
+	if trains.Load() == 0 {
+		l.Error("no train came to user space")
+	}
 	a.clean()
 	b.clean()
 }

@@ -42,6 +42,7 @@ var tests = []struct {
 	{"LinkDown", 2, testLinkDown},
 	{"TCP", 0, testTCP},
 	{"TCPNAT", 0, testTCPNAT},
+	{"TCPNATFinished", 0, testTCPNATFinished},
 	{"TCPVLAN", 0, testTCPVLAN},
 	{"TCPSlowPath", 0, testTCPSlowPath},
 	{"UDP", 0, testUDP},

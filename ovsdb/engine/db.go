@@ -143,6 +143,12 @@ func (s *Snapshot) Rows(t *schema.Table) iter.Seq[*ovsdb.Row] {
 	}
 }
 
+// SameTable reports whether a table is the same in both, by a cheap test that may
+// miss it.
+func (s *Snapshot) SameTable(o *Snapshot, t *schema.Table) bool {
+	return s.schema == o.schema && s.rows[t.Index] == o.rows[t.Index]
+}
+
 // Len returns the number of rows of a table.
 func (s *Snapshot) Len(t *schema.Table) int { return s.rows[t.Index].n }
 

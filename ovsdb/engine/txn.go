@@ -78,6 +78,12 @@ func (tx *Txn) Comment(s string) {
 // Durable makes the commit durable.
 func (tx *Txn) Durable() { tx.durable = true }
 
+// Schema returns the database's schema.
+func (tx *Txn) Schema() *schema.Schema { return tx.db.schema }
+
+// All returns all rows of a table as the transaction sees them.
+func (tx *Txn) All(t *schema.Table) []*ovsdb.Row { return tx.Select(t, query.Condition{}) }
+
 // Row returns a row as the transaction sees it, nil if there is none. It is
 // valid until the row's next change.
 func (tx *Txn) Row(t *schema.Table, id ovsdb.UUID) *ovsdb.Row {

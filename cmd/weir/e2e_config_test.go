@@ -3,11 +3,13 @@
 package main_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -338,4 +340,69 @@ func TestE2ESecondDaemonIsRefused(t *testing.T) {
 		t.Errorf("a second daemon in the run directory: %v, %q; want a refusal that names process %d", err, out, r.pid())
 	}
 	r.vsctl("show")
+}
+
+var operations = regexp.MustCompile(`reconcile_operations +total: (\d+)`)
+
+// A change of the database that means nothing to the switch changes nothing in
+// it, and neither does a flood of such changes.
+func TestE2EIdempotent(t *testing.T) {
+	if *stock {
+		t.Skip("about our counters")
+	}
+	eachDatapath(t, func(t *testing.T, r *rig) {
+		h1, _ := r.host("h1", "10.0.0.1/24"), r.host("h2", "10.0.0.2/24")
+		r.bridge("br0")
+		r.vsctl("add-port", "br0", "h1", "--", "add-port", "br0", "h2", "--", "add-port", "br0", "int0", "--", "set", "interface", "int0", "type=internal")
+		r.reaches(h1, "10.0.0.2")
+		done := func() string {
+			m := operations.FindStringSubmatch(r.appctl("coverage/show"))
+			if m == nil {
+				t.Fatalf("no count of operations in\n%s", r.appctl("coverage/show"))
+			}
+			return m[1]
+		}
+		before := done()
+		_, missed := r.lookups()
+		for i := range 5 {
+			r.vsctl("set", "open_vswitch", ".", fmt.Sprintf("external_ids:test=%d", i))
+		}
+		if after := done(); after != before {
+			t.Errorf("operations rose from %s to %s", before, after)
+		}
+		r.reaches(h1, "10.0.0.2")
+		// At most what ARP and a learned address cost: the flows are still there.
+		if _, now := r.lookups(); now > missed+4 {
+			t.Errorf("%d packets came to user space: were the megaflows flushed?", now-missed)
+		}
+	})
+}
+
+// `weir demo --once` ends well and leaves nothing behind.
+func TestE2EDemo(t *testing.T) {
+	if *stock {
+		t.Skip("about our demo")
+	}
+	needs(t, "ping")
+	before, err := netlab.Left("weir-demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"demo", "--once"}, {"demo", "--once", "--soft"}} {
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+		out, err := exec.CommandContext(ctx, weirBinary, args...).CombinedOutput()
+		cancel()
+		if err != nil {
+			t.Fatalf("weir %v: %v\n%s", args, err, out)
+		}
+		for _, want := range []string{"access 10", "5 of 5 answered", "not answered, as it must be", "the first of each flow", "Bridge br0"} {
+			if !strings.Contains(string(out), want) {
+				t.Errorf("weir %v: no %q in\n%s", args, want, out)
+			}
+		}
+	}
+	after, err := netlab.Left("weir-demo")
+	if err != nil || len(after) != len(before) {
+		t.Errorf("namespaces before %v, after %v (%v)", before, after, err)
+	}
 }

@@ -26,7 +26,7 @@ type PortSpec struct {
 type PortStats struct {
 	RxPackets, RxBytes uint64
 	TxPackets, TxBytes uint64
-	TxDropped          uint64 // outputs that the device refused
+	TxDropped          uint64 // outputs that the device refused, as far as the datapath is told; else they count as sent
 	UpcallPackets      uint64 // packets handed to user space
 	UpcallDropped      uint64 // packets that should have been, lost at the bound of the queue
 	RxMalformed        uint64 // packets dropped because not even an Ethernet header could be read

@@ -8,14 +8,14 @@ type Prereq uint8
 
 // The prerequisites.
 const (
-	PrereqNone  Prereq = iota
-	PrereqVLAN         // a VLAN tag
-	PrereqIPv4         // eth_type=0x800
-	PrereqIPv6         // eth_type=0x86dd
-	PrereqIP           // one of the two
-	PrereqARP          // eth_type=0x806 or 0x8035
-	PrereqMPLS         // eth_type=0x8847 or 0x8848
-	PrereqTCP          // and below: one of the IPs, not a later fragment, with nw_proto
+	PrereqNone Prereq = iota
+	PrereqVLAN        // a VLAN tag
+	PrereqIPv4        // eth_type=0x800
+	PrereqIPv6        // eth_type=0x86dd
+	PrereqIP          // one of the two
+	PrereqARP         // eth_type=0x806 or 0x8035
+	PrereqMPLS        // eth_type=0x8847 or 0x8848
+	PrereqTCP         // and below: one of the IPs, not a later fragment, with nw_proto
 	PrereqUDP
 	PrereqSCTP
 	PrereqTransport // TCP, UDP or SCTP

@@ -201,10 +201,10 @@ func (e *encoder) extension(a action.Action) {
 	switch a := a.(type) {
 	case action.OutputReg:
 		if oxm.HeaderLen(a.Src.Field, oxm.NXM) == 4 {
-			e.nx(15, 24, func() { e.ofsNbits(a.Src); oxm.AppendHeader(w, a.Src.Field, oxm.NXM); w.U16(a.MaxLen) })
+			e.nx(15, 24, func() { e.ofsNbits(a.Src); oxm.AppendHeader(w, a.Src, oxm.NXM); w.U16(a.MaxLen) })
 			return
 		}
-		e.nx(32, 24, func() { e.ofsNbits(a.Src); w.U16(a.MaxLen); oxm.AppendHeader(w, a.Src.Field, oxm.NXM) })
+		e.nx(32, 24, func() { e.ofsNbits(a.Src); w.U16(a.MaxLen); oxm.AppendHeader(w, a.Src, oxm.NXM) })
 	case action.OutputTrunc:
 		e.nx(39, 16, func() { w.U16(ofp.PortTo10(a.Port)); w.U32(a.MaxLen) })
 	case action.Controller:
@@ -282,7 +282,7 @@ func (e *encoder) ofsNbits(s flow.Subfield) { e.w.U16(wireOfs(s)<<6 | (s.N-1)&0x
 func (e *encoder) stack(sub uint16, s flow.Subfield) {
 	e.nx(sub, 24, func() {
 		e.w.U16(wireOfs(s))
-		oxm.AppendHeader(e.w, s.Field, oxm.NXM)
+		oxm.AppendHeader(e.w, s, oxm.NXM)
 		e.w.U16(s.N)
 	})
 }
@@ -291,7 +291,7 @@ func (e *encoder) stack(sub uint16, s flow.Subfield) {
 func (e *encoder) load(dst flow.Subfield, v uint64) {
 	e.nx(7, 24, func() {
 		e.ofsNbits(dst)
-		oxm.AppendHeader(e.w, dst.Field, oxm.NXM)
+		oxm.AppendHeader(e.w, dst, oxm.NXM)
 		e.w.U64(v)
 	})
 }
@@ -303,8 +303,8 @@ func (e *encoder) move(a action.Move) {
 			e.w.U16(wireOfs(a.Src))
 			e.w.U16(wireOfs(a.Dst))
 			e.w.Zero(2)
-			oxm.AppendHeader(e.w, a.Src.Field, e.v)
-			oxm.AppendHeader(e.w, a.Dst.Field, e.v)
+			oxm.AppendHeader(e.w, a.Src, e.v)
+			oxm.AppendHeader(e.w, a.Dst, e.v)
 		})
 		return
 	}
@@ -312,7 +312,7 @@ func (e *encoder) move(a action.Move) {
 		e.w.U16(a.Src.N)
 		e.w.U16(wireOfs(a.Src))
 		e.w.U16(wireOfs(a.Dst))
-		oxm.AppendHeader(e.w, a.Src.Field, oxm.NXM)
-		oxm.AppendHeader(e.w, a.Dst.Field, oxm.NXM)
+		oxm.AppendHeader(e.w, a.Src, oxm.NXM)
+		oxm.AppendHeader(e.w, a.Dst, oxm.NXM)
 	})
 }

@@ -118,6 +118,10 @@ func (e *encoder) legacy(a action.SetField, v uint64) bool {
 
 // loads writes the bits mask of v as loads of runs of at most 64 bits, lowest first.
 func (e *encoder) loads(f flow.Field, v, mask flow.U128) {
+	if f == flow.FieldInPort && mask == flow.Ones(32) {
+		// in_port has 16 bits in a load.
+		v.Lo, mask = uint64(ofp.PortTo10(action.Port(v.Lo))), flow.Ones(16)
+	}
 	ofs := 0
 	for !mask.IsZero() {
 		zeros := trailing(mask, 0)

@@ -265,12 +265,15 @@ func (row *row) Bits() int {
 	return int(row.sub().N)
 }
 
-// AppendHeader writes the header of field f as version v writes it. It reports
-// whether f has one.
-func AppendHeader(w *ofp.Writer, f flow.Field, v ofp.Version) bool {
-	row := rowFor(f, v)
+// AppendHeader writes the header of s's field as version v writes it. It reports
+// whether there is one.
+func AppendHeader(w *ofp.Writer, s flow.Subfield, v ofp.Version) bool {
+	row := rowFor(s.Field, v)
 	if row == nil {
 		return false
+	}
+	if row.port == port16 && s.Ofs+s.N > 16 {
+		row = rowFor(s.Field, ofp.V12)
 	}
 	row.putHeader(w, int(row.bytes), false)
 	return true

@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package flow
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// protocols are the words that stand for an Ethernet type and IP protocol, in
+// the order in which String looks for one.
+var protocols = []struct {
+	name  string
+	eth   uint64
+	proto uint64
+	hasIP bool
+}{
+	{"icmp", EthTypeIPv4, ProtoICMP, true},
+	{"tcp", EthTypeIPv4, ProtoTCP, true},
+	{"udp", EthTypeIPv4, ProtoUDP, true},
+	{"sctp", EthTypeIPv4, ProtoSCTP, true},
+	{"icmp6", EthTypeIPv6, ProtoICMPv6, true},
+	{"tcp6", EthTypeIPv6, ProtoTCP, true},
+	{"udp6", EthTypeIPv6, ProtoUDP, true},
+	{"sctp6", EthTypeIPv6, ProtoSCTP, true},
+	{"ip", EthTypeIPv4, 0, false},
+	{"ipv6", EthTypeIPv6, 0, false},
+	{"ip6", EthTypeIPv6, 0, false},
+	{"icmpv6", EthTypeIPv6, ProtoICMPv6, true},
+	{"arp", EthTypeARP, 0, false},
+	{"rarp", EthTypeRARP, 0, false},
+	{"mpls", EthTypeMPLS, 0, false},
+	{"mplsm", EthTypeMPLSM, 0, false},
+}
+
+// printer collects fields with commas between.
+type printer struct {
+	m *Match
+	b strings.Builder
+}
+
+func (p *printer) word(s string) {
+	if p.b.Len() > 0 {
+		p.b.WriteByte(',')
+	}
+	p.b.WriteString(s)
+}
+
+// field writes f under name if any bit of it counts.
+func (p *printer) field(name string, f Field) {
+	if m := p.m.Mask.Get(f); !m.IsZero() {
+		p.word(name + "=" + FormatValue(f, p.m.Key.Get(f), m))
+	}
+}
+
+// number is field in decimal if exact, else in hexadecimal with the mask.
+func (p *printer) number(name string, f Field) {
+	m := p.m.Mask.Get(f)
+	switch {
+	case m.IsZero():
+	case m == Ones(f.Bits()):
+		p.word(name + "=" + strconv.FormatUint(p.m.Key.U64(f), 10))
+	default:
+		p.word(name + "=" + hex(p.m.Key.Get(f)) + "/" + hex(m))
+	}
+}
+
+// String writes m as ovs-ofctl(8) does: "tcp,in_port=1,dl_vlan=10". A match of
+// everything is the empty string. Bits of fields whose prerequisites are not
+// matched (which no codec or parser yields) are left out.
+func (m *Match) String() string {
+	p := &printer{m: m}
+	p.field("pkt_mark", FieldPktMark)
+	p.field("recirc_id", FieldRecircID)
+	p.field("dp_hash", FieldDPHash)
+	p.number("conj_id", FieldConjID)
+	p.field("skb_priority", FieldSkbPriority)
+	p.field("actset_output", FieldActsetOutput)
+	p.field("ct_state", FieldCTState)
+	p.number("ct_zone", FieldCTZone)
+	p.field("ct_mark", FieldCTMark)
+	p.field("ct_label", FieldCTLabel)
+	if PrereqCT.Met(m) {
+		p.field("ct_nw_src", FieldCTNwSrc)
+		p.field("ct_ipv6_src", FieldCTIPv6Src)
+		p.field("ct_nw_dst", FieldCTNwDst)
+		p.field("ct_ipv6_dst", FieldCTIPv6Dst)
+		p.field("ct_nw_proto", FieldCTNwProto)
+		p.number("ct_tp_src", FieldCTTPSrc)
+		p.number("ct_tp_dst", FieldCTTPDst)
+	}
+	p.field("packet_type", FieldPacketType)
+	skipType, skipProto := p.protocol()
+	for f := FieldReg0; f <= FieldReg15; f++ {
+		p.field(f.String(), f)
+	}
+	p.tunnel()
+	p.field("metadata", FieldMetadata)
+	p.field("in_port", FieldInPort)
+	p.vlan()
+	p.field("dl_src", FieldEthSrc)
+	p.field("dl_dst", FieldEthDst)
+	if !skipType && m.Exact(FieldEthType) {
+		p.word(fmt.Sprintf("dl_type=0x%04x", m.Key.EthType()))
+	}
+	p.network(skipProto)
+	p.transport()
+	return p.b.String()
+}
+
+// protocol writes the word for the Ethernet type and IP protocol.
+func (p *printer) protocol() (skipType, skipProto bool) {
+	if !p.m.Exact(FieldEthType) {
+		return false, false
+	}
+	for _, w := range protocols {
+		if w.eth != uint64(p.m.Key.EthType()) || w.hasIP && !p.m.exactly(FieldIPProto, w.proto) {
+			continue
+		}
+		p.word(w.name)
+		return true, w.hasIP
+	}
+	return false, false
+}
+
+func (p *printer) tunnel() {
+	p.field("tun_id", FieldTunID)
+	p.field("tun_src", FieldTunSrc)
+	p.field("tun_dst", FieldTunDst)
+	p.field("tun_ipv6_src", FieldTunIPv6Src)
+	p.field("tun_ipv6_dst", FieldTunIPv6Dst)
+	p.number("tun_gbp_id", FieldTunGBPID)
+	p.field("tun_gbp_flags", FieldTunGBPFlags)
+	p.number("tun_tos", FieldTunTOS)
+	p.number("tun_ttl", FieldTunTTL)
+	p.field("tun_flags", FieldTunFlags)
+}
+
+func (p *printer) vlan() {
+	mask, tci := uint16(p.m.Mask.Get(FieldVLANTCI).Lo), p.m.Key.VLANTCI()
+	if mask == 0 {
+		return
+	}
+	vid, pcp := mask&0xfff, mask>>13
+	if tci&VLANPresent != 0 && (vid == 0 || vid == 0xfff) && (pcp == 0 || pcp == 7) && (vid != 0 || pcp != 0) {
+		if vid != 0 {
+			p.word(fmt.Sprintf("dl_vlan=%d", tci&0xfff))
+		}
+		if pcp != 0 {
+			p.word(fmt.Sprintf("dl_vlan_pcp=%d", tci>>13))
+		}
+		return
+	}
+	if mask == 0xffff {
+		p.word(fmt.Sprintf("vlan_tci=0x%04x", tci))
+		return
+	}
+	p.word(fmt.Sprintf("vlan_tci=0x%04x/0x%04x", tci, mask))
+}
+
+func (p *printer) network(skipProto bool) {
+	m := p.m
+	ip := PrereqIP.Met(m)
+	arp := PrereqARP.Met(m)
+	switch {
+	case PrereqIPv6.Met(m):
+		p.field("ipv6_src", FieldIPv6Src)
+		p.field("ipv6_dst", FieldIPv6Dst)
+		if m := m.Mask.Get(FieldIPv6Label); m == Ones(20) {
+			p.word(fmt.Sprintf("ipv6_label=0x%05x", p.m.Key.U64(FieldIPv6Label)))
+		} else if !m.IsZero() {
+			p.word(fmt.Sprintf("ipv6_label=0x%05x/0x%05x", p.m.Key.U64(FieldIPv6Label), m.Lo))
+		}
+	case arp:
+		p.field("arp_spa", FieldARPSPA)
+		p.field("arp_tpa", FieldARPTPA)
+	case ip:
+		p.field("nw_src", FieldIPSrc)
+		p.field("nw_dst", FieldIPDst)
+	}
+	if arp {
+		p.field("arp_op", FieldARPOp)
+		p.field("arp_sha", FieldARPSHA)
+		p.field("arp_tha", FieldARPTHA)
+	} else if ip && !skipProto {
+		p.number("nw_proto", FieldIPProto)
+	}
+	if ip {
+		if m.Mask.Get(FieldIPDSCP) == Ones(6) {
+			p.word(fmt.Sprintf("nw_tos=%d", m.Key.U64(FieldIPTOS)&0xfc))
+		}
+		if m.Exact(FieldIPECN) {
+			p.number("nw_ecn", FieldIPECN)
+		}
+		p.number("nw_ttl", FieldIPTTL)
+	}
+	if PrereqMPLS.Met(m) {
+		p.number("mpls_label", FieldMPLSLabel)
+		p.number("mpls_tc", FieldMPLSTC)
+		p.number("mpls_ttl", FieldMPLSTTL)
+		p.number("mpls_bos", FieldMPLSBOS)
+	}
+	if ip {
+		p.field("nw_frag", FieldIPFrag)
+	}
+}
+
+func (p *printer) transport() {
+	m := p.m
+	switch {
+	case PrereqICMPv4.Met(m):
+		p.number("icmp_type", FieldICMPType)
+		p.number("icmp_code", FieldICMPCode)
+	case PrereqICMPv6.Met(m):
+		p.number("icmp_type", FieldICMPv6Type)
+		p.number("icmp_code", FieldICMPv6Code)
+		if PrereqND.Met(m) {
+			p.field("nd_target", FieldNDTarget)
+			if PrereqNDSolicit.Met(m) {
+				p.field("nd_sll", FieldNDSLL)
+			} else {
+				p.field("nd_tll", FieldNDTLL)
+			}
+			p.field("nd_reserved", FieldNDReserved)
+			p.number("nd_options_type", FieldNDOptionsType)
+		}
+	case PrereqTransport.Met(m):
+		p.number("tp_src", FieldTPSrc)
+		p.number("tp_dst", FieldTPDst)
+		if PrereqTCP.Met(m) {
+			p.field("tcp_flags", FieldTCPFlags)
+		}
+	}
+}
+
+// ParseMatch reads a match as ovs-ofctl(8) writes it: fields, with or without a
+// value, separated by commas or blanks. Fields whose prerequisites are not matched have no effect,
+// as there.
+func ParseMatch(s string) (Match, error) {
+	var m Match
+	for _, w := range SplitWords(s) {
+		name, value, hasValue := strings.Cut(w, "=")
+		if err := m.ParseField(name, value, hasValue); err != nil {
+			return Match{}, fmt.Errorf("match %q: %w", s, err)
+		}
+	}
+	m.Normalize()
+	return m, nil
+}
+
+// ErrField is the error of ParseField for a name that is no field of a match.
+type ErrField struct{ Name string }
+
+func (e *ErrField) Error() string { return fmt.Sprintf("field %q is not known", e.Name) }
+
+// ParseField adds one field to m, without regard to prerequisites; hasValue
+// tells "tcp" from "tcp=".
+func (m *Match) ParseField(name, value string, hasValue bool) error {
+	if !hasValue {
+		for _, w := range protocols {
+			if w.name == name {
+				m.SetU64(FieldEthType, w.eth)
+				if w.hasIP {
+					m.SetU64(FieldIPProto, w.proto)
+				}
+				return nil
+			}
+		}
+		if name == "eth" {
+			m.SetU64(FieldPacketType, 0)
+			return nil
+		}
+		return &ErrField{name}
+	}
+	switch name {
+	case "dl_vlan":
+		v, err := strconv.ParseUint(value, 0, 16)
+		if err != nil || v > 0xfff && v != 0xffff {
+			return fmt.Errorf("dl_vlan=%s: not a VLAN", value)
+		}
+		if v == 0xffff {
+			m.SetU64(FieldVLANTCI, 0) // no tag
+			return nil
+		}
+		m.SetU64(FieldVLANVID, v|VLANPresent)
+		return nil
+	case "dl_vlan_pcp", "vlan_pcp":
+		v, err := strconv.ParseUint(value, 0, 8)
+		if err != nil || v > 7 {
+			return fmt.Errorf("%s=%s: not a priority", name, value)
+		}
+		m.SetMasked(FieldVLANTCI, U128{Lo: v<<13 | VLANPresent}, U128{Lo: 7<<13 | VLANPresent})
+		return nil
+	}
+	f, ok := FieldByName(name)
+	if !ok {
+		return &ErrField{name}
+	}
+	if value == "*" || value == "ANY" && f != FieldInPort {
+		return nil
+	}
+	v, mask, err := ParseValue(f, value)
+	if err != nil {
+		return err
+	}
+	if f == FieldIPTOS {
+		if v.Lo&3 != 0 {
+			return fmt.Errorf("nw_tos=%s: the low two bits are not part of it", value)
+		}
+		mask.Lo &= 0xfc
+	}
+	if !mask.IsZero() && mask != Ones(f.Bits()) && f != FieldIPTOS && !textOf(f).maskable {
+		return fmt.Errorf("%s=%s: this field cannot be masked", name, value)
+	}
+	m.SetMasked(f, v, mask)
+	return nil
+}
+
+// SplitWords splits a text at commas and blanks that are not in parentheses.
+func SplitWords(s string) (ws []string) {
+	depth, start := 0, 0
+	flush := func(end int) {
+		if w := s[start:end]; w != "" {
+			ws = append(ws, w)
+		}
+		start = end + 1
+	}
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		case ',', ' ', '\t', '\n', '\r':
+			if depth <= 0 {
+				flush(i)
+			}
+		}
+	}
+	flush(len(s))
+	return ws
+}
+
+// dependents are the fields that have prerequisites, those that others depend
+// on first; one field for each run of bits and prerequisite.
+var dependents = func() (fs []Field) {
+	for f := FieldNone + 1; f < NumFields; f++ {
+		if prereqs[f] != PrereqNone {
+			fs = append(fs, f)
+		}
+	}
+	return fs
+}()
+
+// Normalize makes every bit count no more whose field, under each of its names,
+// lacks its prerequisites.
+func (m *Match) Normalize() {
+	for {
+		var keep Mask
+		for _, f := range dependents {
+			if m.Has(f) {
+				keep.SetAll(f)
+			}
+		}
+		changed := false
+		for _, f := range dependents {
+			if drop := m.Mask.Get(f).AndNot(keep.Get(f)); !drop.IsZero() {
+				if f == FieldVLANPCP {
+					continue // part of the TCI, which stands by itself
+				}
+				put((*[Words]uint64)(&m.Mask), f, U128{}, drop)
+				put((*[Words]uint64)(&m.Key), f, U128{}, drop)
+				changed = true
+			}
+		}
+		if !changed {
+			return
+		}
+	}
+}

@@ -1,0 +1,502 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package flow
+
+import (
+	"fmt"
+	"math/bits"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// portNames are the reserved ports by the low bits of their numbers
+// (0xfffffff7 and up).
+var portNames = map[uint32]string{
+	0xfffffff7: "UNSET",
+	0xfffffff8: "IN_PORT",
+	0xfffffff9: "TABLE",
+	0xfffffffa: "NORMAL",
+	0xfffffffb: "FLOOD",
+	0xfffffffc: "ALL",
+	0xfffffffd: "CONTROLLER",
+	0xfffffffe: "LOCAL",
+	0xffffffff: "ANY",
+}
+
+// PortName returns the name of a reserved port, else the number in decimal.
+func PortName(p uint32) string {
+	if n, ok := portNames[p]; ok {
+		return n
+	}
+	return strconv.FormatUint(uint64(p), 10)
+}
+
+// ParsePort reads a port: a number, of which those from 0xff00 to 0xffff are the
+// reserved ones in their 16-bit form, or the name of a reserved port.
+func ParsePort(s string) (uint32, error) {
+	if v, err := strconv.ParseUint(s, 0, 32); err == nil {
+		switch {
+		case v < 0xff00 || v >= 0xffffff00:
+			return uint32(v), nil
+		case v <= 0xffff:
+			return uint32(v) + 0xffff0000, nil
+		}
+		return 0, fmt.Errorf("port %s is out of range", s)
+	}
+	if strings.EqualFold(s, "NONE") {
+		return 0xffffffff, nil
+	}
+	for p, n := range portNames {
+		if strings.EqualFold(s, n) {
+			return p, nil
+		}
+	}
+	return 0, fmt.Errorf("port %q is not known", s)
+}
+
+// hex writes v as C's %#x does: zero is "0".
+func hex(v U128) string {
+	switch {
+	case v.IsZero():
+		return "0"
+	case v.Hi == 0:
+		return fmt.Sprintf("0x%x", v.Lo)
+	}
+	return fmt.Sprintf("0x%x%016x", v.Hi, v.Lo)
+}
+
+func macText(v uint64) string {
+	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", byte(v>>40), byte(v>>32), byte(v>>24), byte(v>>16), byte(v>>8), byte(v))
+}
+
+func ipv4Text(v uint64) string {
+	return netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)}).String()
+}
+
+func ipv6Text(v U128) string {
+	// As C does, and unlike Go, an address of 32 bits is written as one of IPv4.
+	if v.Hi == 0 && v.Lo>>32 == 0 && v.Lo>>16 != 0 {
+		return "::" + ipv4Text(v.Lo)
+	}
+	return netip.AddrFrom16(v.Bytes16()).String()
+}
+
+// prefixLen returns the number of leading ones of m in a field of n bits if the
+// rest are zeros.
+func prefixLen(m U128, n int) (int, bool) {
+	inv := m.AndNot(U128{}).And(Ones(n))
+	inv = Ones(n).AndNot(inv)
+	l := bits.Len64(inv.Hi)
+	if l > 0 {
+		l += 64
+	} else {
+		l = bits.Len64(inv.Lo)
+	}
+	return n - l, inv == Ones(l)
+}
+
+func prefixText(addr string, mask string, m U128, n int) string {
+	if m == Ones(n) {
+		return addr
+	}
+	if l, ok := prefixLen(m, n); ok {
+		return addr + "/" + strconv.Itoa(l)
+	}
+	return addr + "/" + mask
+}
+
+// FormatValue writes the value of f under a mask as the stock switch prints it
+// in set_field.
+func FormatValue(f Field, v, m U128) string {
+	all := m == Ones(f.Bits())
+	switch textOf(f).format {
+	case fmtEth:
+		if all {
+			return macText(v.Lo)
+		}
+		return macText(v.Lo) + "/" + macText(m.Lo)
+	case fmtIPv4:
+		return prefixText(ipv4Text(v.Lo), ipv4Text(m.Lo), m, 32)
+	case fmtIPv6:
+		return prefixText(ipv6Text(v), ipv6Text(m), m, 128)
+	case fmtPort:
+		if all {
+			return PortName(uint32(v.Lo))
+		}
+		return hex(v) + "/" + hex(m)
+	case fmtFrag:
+		return fragText(v.Lo, m.Lo)
+	case fmtTCPFlags:
+		return flagsText(tcpFlagNames, v.Lo, m.Lo, 0xfff)
+	case fmtCTState:
+		return flagsText(ctStateNames, v.Lo, m.Lo, 0xffffffff)
+	case fmtTunFlags:
+		return flagsText(tunFlagNames, v.Lo, m.Lo&TunOAM, 0xffff)
+	case fmtPacketType:
+		return fmt.Sprintf("(%d,%s)", v.Lo>>16, hex(U128{Lo: v.Lo & 0xffff}))
+	case fmtDec:
+		if all {
+			return strconv.FormatUint(v.Lo, 10)
+		}
+		return hex(v) + "/" + hex(m)
+	}
+	if all {
+		return hex(v)
+	}
+	return hex(v) + "/" + hex(m)
+}
+
+// flagName is one bit of a set of flags.
+type flagName struct {
+	bit  uint64
+	name string
+}
+
+var tcpFlagNames = []flagName{
+	{1 << 0, "fin"}, {1 << 1, "syn"}, {1 << 2, "rst"}, {1 << 3, "psh"}, {1 << 4, "ack"}, {1 << 5, "urg"},
+	{1 << 6, "ece"}, {1 << 7, "cwr"}, {1 << 8, "ns"}, {1 << 9, "[200]"}, {1 << 10, "[400]"}, {1 << 11, "[800]"},
+}
+
+var ctStateNames = []flagName{
+	{CTNew, "new"}, {CTEstablished, "est"}, {CTRelated, "rel"}, {CTReply, "rpl"}, {CTInvalid, "inv"},
+	{CTTracked, "trk"}, {CTSNAT, "snat"}, {CTDNAT, "dnat"},
+}
+
+var tunFlagNames = []flagName{{TunOAM, "oam"}}
+
+// flagsText writes flags under a mask: "+syn-ack"; with all bits of the mask
+// set, "syn|ack".
+func flagsText(names []flagName, v, m, all uint64) string {
+	var b strings.Builder
+	if m == all {
+		if v == 0 {
+			return "0"
+		}
+		for _, n := range names {
+			if v&n.bit != 0 {
+				if b.Len() > 0 {
+					b.WriteByte('|')
+				}
+				b.WriteString(n.name)
+				v &^= n.bit
+			}
+		}
+		if v != 0 {
+			if b.Len() > 0 {
+				b.WriteByte('|')
+			}
+			fmt.Fprintf(&b, "%#x", v)
+		}
+		return b.String()
+	}
+	for _, n := range names {
+		if m&n.bit == 0 {
+			continue
+		}
+		if v&n.bit != 0 {
+			b.WriteByte('+')
+		} else {
+			b.WriteByte('-')
+		}
+		b.WriteString(n.name)
+		m &^= n.bit
+	}
+	if m != 0 {
+		return fmt.Sprintf("%#x/%#x", v, m)
+	}
+	return b.String()
+}
+
+// parseFlags reads what flagsText writes, and numbers with an optional mask.
+func parseFlags(names []flagName, s string, all uint64) (v, m uint64, err error) {
+	if s == "" {
+		return 0, 0, fmt.Errorf("no flags")
+	}
+	lookup := func(n string) (uint64, error) {
+		for _, f := range names {
+			if f.name == n {
+				return f.bit, nil
+			}
+		}
+		return 0, fmt.Errorf("flag %q is not known", n)
+	}
+	switch {
+	case s[0] == '+' || s[0] == '-':
+		for s != "" {
+			i := 1
+			for i < len(s) && s[i] != '+' && s[i] != '-' {
+				i++
+			}
+			bit, err := lookup(s[1:i])
+			if err != nil {
+				return 0, 0, err
+			}
+			if m&bit != 0 {
+				return 0, 0, fmt.Errorf("flag %q stands twice", s[1:i])
+			}
+			m |= bit
+			if s[0] == '+' {
+				v |= bit
+			}
+			s = s[i:]
+		}
+		return v, m, nil
+	case s[0] >= '0' && s[0] <= '9':
+		val, mask, err := parseInt(s, U128{Lo: all})
+		if err != nil {
+			return 0, 0, err
+		}
+		return val.Lo & mask.Lo, mask.Lo, nil
+	}
+	for _, n := range strings.Split(s, "|") {
+		bit, err := lookup(n)
+		if err != nil {
+			return 0, 0, err
+		}
+		v |= bit
+	}
+	return v, all, nil
+}
+
+// fragNames are the forms of ip_frag (ovs-fields(7)).
+var fragNames = []struct {
+	name string
+	v, m uint64
+}{
+	{"no", 0, FragAny | FragLater},
+	{"yes", FragAny, FragAny},
+	{"first", FragAny, FragAny | FragLater},
+	{"later", FragAny | FragLater, FragAny | FragLater},
+	{"not_later", 0, FragLater},
+}
+
+func fragText(v, m uint64) string {
+	m &= FragAny | FragLater
+	for _, n := range fragNames {
+		if n.v == v && n.m == m {
+			return n.name
+		}
+	}
+	return fmt.Sprintf("%#x/%#x", v, m)
+}
+
+// parseInt reads an integer with an optional mask, which is all if there is none.
+func parseInt(s string, all U128) (v, m U128, err error) {
+	val, mask, masked := strings.Cut(s, "/")
+	if v, err = parseU128(val); err != nil {
+		return v, m, err
+	}
+	m = all
+	if masked {
+		if m, err = parseU128(mask); err != nil {
+			return v, m, err
+		}
+	}
+	if !v.AndNot(all).IsZero() || masked && !m.AndNot(all).IsZero() && m != Ones(128) {
+		return v, m, fmt.Errorf("%q is too large", s)
+	}
+	return v, m.And(all), nil
+}
+
+// parseU128 reads a decimal number of up to 64 bits, or a hexadecimal one.
+func parseU128(s string) (v U128, err error) {
+	if h, ok := strings.CutPrefix(s, "0x"); ok && len(h) > 16 {
+		if len(h) > 32 {
+			return v, fmt.Errorf("number %q is too large", s)
+		}
+		v.Hi, err = strconv.ParseUint(h[:len(h)-16], 16, 64)
+		if err == nil {
+			v.Lo, err = strconv.ParseUint(h[len(h)-16:], 16, 64)
+		}
+		if err != nil {
+			return v, fmt.Errorf("number %q is malformed", s)
+		}
+		return v, nil
+	}
+	lo, err := strconv.ParseInt(s, 0, 64)
+	if err == nil {
+		if lo == -1 {
+			return Ones(128), nil
+		}
+		if lo >= 0 {
+			return U128{Lo: uint64(lo)}, nil
+		}
+	}
+	u, err := strconv.ParseUint(s, 0, 64)
+	if err != nil {
+		return v, fmt.Errorf("number %q is malformed", s)
+	}
+	return U128{Lo: u}, nil
+}
+
+func parseMAC(s string) (uint64, error) {
+	hw, err := net.ParseMAC(s)
+	if err != nil || len(hw) != 6 {
+		return 0, fmt.Errorf("Ethernet address %q is malformed", s)
+	}
+	var v uint64
+	for _, c := range hw {
+		v = v<<8 | uint64(c)
+	}
+	return v, nil
+}
+
+// parseAddr reads an address with an optional mask, as prefix length or address.
+func parseAddr(s string, n int) (v, m U128, err error) {
+	addr, mask, masked := strings.Cut(s, "/")
+	one := func(s string) (U128, error) {
+		a, err := netip.ParseAddr(s)
+		if err != nil || a.Is4() != (n == 32) || a.Zone() != "" {
+			return U128{}, fmt.Errorf("IP address %q is malformed", s)
+		}
+		if n == 128 {
+			return bytesU128(a.As16()), nil
+		}
+		return AddrU128(a), nil
+	}
+	if v, err = one(addr); err != nil {
+		return v, m, err
+	}
+	m = Ones(n)
+	if masked {
+		if l, e := strconv.Atoi(mask); e == nil {
+			if l < 0 || l > n {
+				return v, m, fmt.Errorf("prefix length %q is out of range", mask)
+			}
+			m = Ones(n).AndNot(Ones(n - l))
+		} else if m, err = one(mask); err != nil {
+			return v, m, err
+		}
+	}
+	return v.And(m), m, nil
+}
+
+// ParseValue reads what FormatValue writes, and the other forms that
+// ovs-fields(7) allows. It does not check whether f may have a mask.
+func ParseValue(f Field, s string) (v, m U128, err error) {
+	all := Ones(f.Bits())
+	wrap := func(err error) error { return fmt.Errorf("%s=%s: %w", f, s, err) }
+	switch textOf(f).format {
+	case 0:
+		return v, m, fmt.Errorf("field %s has no text", f)
+	case fmtEth:
+		a, b, masked := strings.Cut(s, "/")
+		m = all
+		if v.Lo, err = parseMAC(a); err == nil && masked {
+			m.Lo, err = parseMAC(b)
+		}
+	case fmtIPv4:
+		v, m, err = parseAddr(s, 32)
+	case fmtIPv6:
+		v, m, err = parseAddr(s, 128)
+	case fmtPort:
+		var p uint32
+		p, err = ParsePort(s)
+		v, m = U128{Lo: uint64(p)}, all
+	case fmtFrag:
+		for _, n := range fragNames {
+			if n.name == s {
+				return U128{Lo: n.v}, U128{Lo: n.m}, nil
+			}
+		}
+		v, m, err = parseInt(s, U128{Lo: FragAny | FragLater})
+	case fmtTCPFlags:
+		v.Lo, m.Lo, err = parseFlags(tcpFlagNames, s, 0xfff)
+	case fmtCTState:
+		v.Lo, m.Lo, err = parseFlags(ctStateNames, s, 0xffffffff)
+	case fmtTunFlags:
+		v.Lo, m.Lo, err = parseFlags(tunFlagNames, s, TunOAM)
+	case fmtPacketType:
+		var ns, t uint64
+		in, ok := strings.CutPrefix(strings.TrimSuffix(s, ")"), "(")
+		a, b, ok2 := strings.Cut(in, ",")
+		if !ok || !ok2 {
+			return v, m, wrap(fmt.Errorf("not of the form (namespace,type)"))
+		}
+		if ns, err = strconv.ParseUint(a, 0, 16); err == nil {
+			t, err = strconv.ParseUint(b, 0, 16)
+		}
+		v, m = U128{Lo: ns<<16 | t}, all
+	default:
+		v, m, err = parseInt(s, all)
+	}
+	if err != nil {
+		return v, m, wrap(err)
+	}
+	return v.And(m), m, nil
+}
+
+// inPort16 is the width of in_port in NXM.
+const inPort16 = 16
+
+// String writes s as it stands in load and move: "NXM_NX_REG0[0..15]",
+// "NXM_OF_TCP_DST[]".
+func (s Subfield) String() string {
+	name, ofs, all := s.Field.NXMName(), s.Ofs, uint16(s.Field.Bits())
+	switch s.Field {
+	case FieldInPort:
+		if s.Ofs+s.N <= inPort16 {
+			all = inPort16
+		} else {
+			name = "OXM_OF_IN_PORT"
+		}
+	case FieldTunFlags:
+		ofs, all = ofs-3, 1 // on the wire the OAM bit alone
+	}
+	switch {
+	case s.N == all:
+		return name + "[]"
+	case s.N == 1:
+		return fmt.Sprintf("%s[%d]", name, ofs)
+	}
+	return fmt.Sprintf("%s[%d..%d]", name, ofs, ofs+s.N-1)
+}
+
+// ParseSubfield reads "NAME[A..B]", "NAME[A]", "NAME[]" or "NAME", with the
+// names that FieldByName knows.
+func ParseSubfield(s string) (Subfield, error) {
+	name, rng, brackets := strings.Cut(s, "[")
+	f, ok := FieldByName(name)
+	if !ok {
+		return Subfield{}, &ErrField{name}
+	}
+	sf := f.All()
+	base := uint16(0)
+	switch f {
+	case FieldInPort:
+		if !strings.Contains(strings.ToLower(name), "oxm") {
+			sf.N = inPort16
+		}
+	case FieldTunFlags:
+		sf, base = Subfield{f, 3, 1}, 3
+	}
+	width := sf.N
+	if !brackets {
+		return sf, nil
+	}
+	rng, ok = strings.CutSuffix(rng, "]")
+	if !ok {
+		return Subfield{}, fmt.Errorf("%s: no closing bracket", s)
+	}
+	if rng == "" {
+		return sf, nil
+	}
+	first, last, isRange := strings.Cut(rng, "..")
+	if !isRange {
+		last = first
+	}
+	a, err := strconv.ParseUint(first, 10, 16)
+	if err == nil {
+		var b uint64
+		if b, err = strconv.ParseUint(last, 10, 16); err == nil && (b < a || b >= uint64(width)) {
+			err = fmt.Errorf("bits %s of %d", rng, width)
+		}
+		sf.Ofs, sf.N = base+uint16(a), uint16(b-a+1)
+	}
+	if err != nil {
+		return Subfield{}, fmt.Errorf("%s: %w", s, err)
+	}
+	return sf, nil
+}

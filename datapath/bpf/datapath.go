@@ -30,7 +30,7 @@ type Config struct {
 	MaxPorts    int          // at a time; default 1,023
 	PortNumbers int          // port numbers are below this; default 65,536, 8 bytes each
 	RingBytes   int          // of the upcall ring, a power of two from 256 KiB; default 512 KiB to 2 MiB
-	UpcallQuota int          // bytes of upcalls outstanding of one port on one CPU; default an 8th of the ring by the CPUs
+	UpcallQuota int          // bytes of upcalls outstanding of one port on one CPU; default a quarter of the ring by the CPUs
 	MaxVLANs    int          // VLAN tags parsed, 1 or 2; default 1 (see package packet)
 	Log         *slog.Logger // default: discard
 }
@@ -331,7 +331,7 @@ func (d *Datapath) Run(ctx context.Context, handle func(*dpif.Upcall)) error {
 	return nil
 }
 
-// fill moves what is in the ring to the queues, and waits for something if there is
+// fill moves what is in the ring to the queues, up to as many bytes as the ring has, and waits for something if there is
 // nothing in either; it may return early.
 func (d *Datapath) fill(q *queues, rec *ringbuf.Record) error {
 	for {
@@ -343,7 +343,7 @@ func (d *Datapath) fill(q *queues, rec *ringbuf.Record) error {
 		}
 		break
 	}
-	for d.ring.AvailableBytes() > 0 || len(q.ready) == 0 {
+	for d.ring.AvailableBytes() > 0 && q.bytes < d.lim.ring || len(q.ready) == 0 {
 		err := d.ring.ReadInto(rec)
 		switch {
 		case errors.Is(err, ringbuf.ErrFlushed):

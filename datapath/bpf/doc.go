@@ -39,9 +39,10 @@
 // four sizes (256, 2,048, 16,384, 81,920 bytes of packet). Before a record is
 // reserved the port pays: what a port has outstanding on one CPU, from the record's
 // reservation to the return of the handler, may be Config.UpcallQuota bytes (default
-// 128 KiB, at which the next packet is dropped and counted), one packet more at most. User
-// space raises the mark as it handles packets, so a port that floods fills its own share only,
-// and takes turns with the others. No atomic operation is needed.
+// a quarter of the ring for all CPUs, at which the next packet is dropped and counted), one
+// packet more at most. User space raises the mark as it handles packets, so a port that floods
+// fills its own share only, and takes turns with the others. No atomic operation is needed. Go
+// holds at most as many bytes as the ring; at that bound packets wait in the ring.
 //
 // # Limits, each refused with dpif.Unsupported or dpif.ErrFull
 //

@@ -53,7 +53,7 @@ func (c *Config) limitsFor(mem uint64, cpus int) limits {
 		l.ring = 1 << bits.Len(uint(l.ring))
 	}
 	if l.quota == 0 {
-		l.quota = max(l.ring/8/cpus, 32<<10)
+		l.quota = max(l.ring/4/cpus, 32<<10)
 	}
 	if l.maxVLANs == 0 {
 		l.maxVLANs = 1

@@ -58,11 +58,13 @@ type item struct {
 }
 
 // queues hold the upcalls that wait, one queue a slot, and say whose turn it
-// is. They are bounded by what the program lets each slot have outstanding.
+// is. Each is bounded by what the program lets its slot have outstanding, all
+// together by the bytes up to which Run fills them.
 type queues struct {
 	slot   [][]*item // by slot
 	ready  []uint32  // slots with items, the next first
-	free   []*item   // at most maxFreeItems, for packets of small records
+	bytes  int       // of the buffers of all items that wait
+	free   []*item   // at most maxFreeItems, for packets of at most smallItem bytes
 	quota  uint64
 	cpus   int
 	acked  []uint64 // bytes handled, by slot*cpus + cpu
@@ -71,7 +73,7 @@ type queues struct {
 
 const (
 	maxFreeItems = 1024
-	smallItem    = 2048
+	smallItem    = 256
 )
 
 func newQueues(slots, cpus, quota int) *queues {
@@ -105,6 +107,7 @@ func (q *queues) push(slot uint32, it *item) {
 		q.ready = append(q.ready, slot)
 	}
 	q.slot[slot] = append(q.slot[slot], it)
+	q.bytes += cap(it.buf)
 }
 
 // pop takes the next item, one of each slot in turn; false if there is none.
@@ -123,6 +126,7 @@ func (q *queues) pop() (*item, uint32, bool) {
 		q.ready = append(q.ready, s)
 	}
 	q.slot[s] = l
+	q.bytes -= cap(it.buf)
 	return it, s, true
 }
 
@@ -131,7 +135,7 @@ func (q *queues) pop() (*item, uint32, bool) {
 func (q *queues) done(slot uint32, it *item) (i uint32, mark uint64, write bool) {
 	i = slot*uint32(q.cpus) + it.cpu
 	q.acked[i] += uint64(it.charge)
-	if cap(it.buf) <= upcallRoom+smallItem && len(q.free) < maxFreeItems {
+	if it.charge > 0 && cap(it.buf) == upcallRoom+smallItem && len(q.free) < maxFreeItems {
 		q.free = append(q.free, it)
 	}
 	if mark = q.acked[i] + q.quota; mark-q.opened[i] < q.quota/4 && len(q.slot[slot]) > 0 {

@@ -3,6 +3,7 @@
 package xlate
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -474,6 +475,9 @@ func TestTwin(t *testing.T) {
 				tw := &twin{}
 				tw.run(w.twin[0], in, o)
 				got, want := perform(r, o), tw.out
+				if errors.Is(r.Err, ErrTooManyActions) && len(want) > MaxActions/4 {
+					break // the twin has no such limit
+				}
 				if !slices.Equal(got, want) || !slices.Equal(learned(r), tw.learned()) || (r.Err != nil) != tw.failed {
 					var rules []string
 					for _, b := range w.twin {

@@ -13,5 +13,6 @@
 // the switch re-translates what depended on that address, and nothing else.
 //
 // Lookups may run at the same time; everything else needs the table for itself.
-// The caller locks. Time comes from the caller and must not go back.
+// The caller locks. Time comes from the caller; where it goes back a little (addresses
+// seen by the datapath are learned later) entries may leave that much late.
 package fdb

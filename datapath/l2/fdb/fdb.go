@@ -130,6 +130,12 @@ func (t *Table) Lookup(vlan uint16, mac uint64) (action.Port, bool) {
 	return action.PortAny, false
 }
 
+// SeenSince reports whether mac was seen in a VLAN later than at.
+func (t *Table) SeenSince(vlan uint16, mac uint64, at time.Time) bool {
+	e := t.entries[Key{mac, vlan}]
+	return e != nil && e.seen.After(at)
+}
+
 // Stale reports whether Learn would do anything but note the time.
 func (t *Table) Stale(vlan uint16, mac uint64, port action.Port) bool {
 	if Multicast(mac) {

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package upcall
+
+import (
+	"math/bits"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirswitch/weir/datapath/action"
+	"github.com/weirswitch/weir/datapath/dpif"
+	"github.com/weirswitch/weir/datapath/flow"
+	"github.com/weirswitch/weir/datapath/ofproto"
+	"github.com/weirswitch/weir/datapath/xlate"
+)
+
+// megaflow is an installed flow and what it stands on. Fields below the line are guarded
+// by Switch.mu once the megaflow is in the index.
+type megaflow struct {
+	id      dpif.FlowID
+	mask    *sharedMask
+	key     []uint64 // the words of the datapath's key that the mask has
+	hash    uint64
+	same    *megaflow // next with the same hash
+	created time.Time
+	// First packets, which no datapath counted, still to be credited.
+	extraPackets, extraBytes atomic.Uint64
+
+	// ---
+	port    action.Port // OpenFlow port of arrival
+	actions []dpif.Action
+	slow    string // why the datapath only hands its packets up; "": it does the actions
+	pis     []xlate.PacketIn
+	oldPIs  []xlate.PacketIn // of generation gen-1: upcalls may still be under way
+	gen     uint32
+	hits    []hit
+	learn   []xlate.Learn
+	deps    []depNode
+	packets uint64 // already credited, as the datapath counts
+	bytes   uint64
+	flags   uint16
+	used    time.Time
+	err     error // of the translation
+	gone    bool
+}
+
+// hit is a search to credit with the megaflow's packets.
+type hit struct {
+	br    *xlate.Bridge
+	rule  *ofproto.Rule
+	table uint8
+}
+
+// sharedMask is a mask with the number of megaflows that have it.
+type sharedMask struct {
+	m     flow.Mask
+	words uint64
+	n     int
+}
+
+// expand returns the megaflow's key.
+func (m *megaflow) expand() (k flow.Key) {
+	for i, w := 0, m.mask.words; w != 0; i, w = i+1, w&(w-1) {
+		k[bits.TrailingZeros64(w)] = m.key[i]
+	}
+	return k
+}
+
+// depKey names something that megaflows depend on, other than tables.
+type depKey struct {
+	br   *xlate.Bridge
+	mac  uint64
+	port action.Port
+	vlan uint16
+	kind xlate.DepKind
+}
+
+type tableKey struct {
+	br    *xlate.Bridge
+	table uint8
+}
+
+// depList is the list of megaflows with a dependency.
+type depList struct {
+	head *depNode
+	// Where the list is kept, to drop it when it is empty.
+	key   depKey
+	table tableKey
+	rule  *ofproto.Rule
+	isDep bool // key counts, else table and rule
+}
+
+// depNode is a megaflow's place in a list.
+type depNode struct {
+	m          *megaflow
+	list       *depList
+	prev, next *depNode
+	changed    uint64 // words of the key that a filter by the packet's key must leave out
+}
+
+// index finds megaflows.
+type index struct {
+	mu     sync.Mutex
+	byID   map[dpif.FlowID]*megaflow
+	byHash map[uint64]*megaflow
+	masks  map[flow.Mask]*sharedMask
+	deps   map[depKey]*depList
+	tables map[tableKey]map[*ofproto.Rule]*depList // by rule; nil: missed
+}
+
+func newIndex() *index {
+	return &index{
+		byID:   make(map[dpif.FlowID]*megaflow),
+		byHash: make(map[uint64]*megaflow),
+		masks:  make(map[flow.Mask]*sharedMask),
+		deps:   make(map[depKey]*depList),
+		tables: make(map[tableKey]map[*ofproto.Rule]*depList),
+	}
+}
+
+func (x *index) len() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.byID)
+}
+
+func (x *index) get(id dpif.FlowID) *megaflow {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.byID[id]
+}
+
+// hashOf returns the hash of a key under a mask, different for different masks.
+func hashOf(k *flow.Key, m *flow.Mask, words uint64) uint64 {
+	return k.HashUnder(m, words, words)
+}
+
+// find returns the megaflow with exactly this mask and key under it, or nil. x.mu is held.
+func (x *index) find(k *flow.Key, m *flow.Mask) *megaflow {
+	sm := x.masks[*m]
+	if sm == nil {
+		return nil
+	}
+next:
+	for f := x.byHash[hashOf(k, m, sm.words)]; f != nil; f = f.same {
+		if f.mask != sm {
+			continue
+		}
+		for i, w := 0, sm.words; w != 0; i, w = i+1, w&(w-1) {
+			j := bits.TrailingZeros64(w)
+			if k[j]&sm.m[j] != f.key[i] {
+				continue next
+			}
+		}
+		return f
+	}
+	return nil
+}
+
+// add puts a new megaflow in, with its key and mask. x.mu is held.
+func (x *index) add(f *megaflow, k *flow.Key, m *flow.Mask) {
+	sm := x.masks[*m]
+	if sm == nil {
+		sm = &sharedMask{m: *m, words: m.Map()}
+		x.masks[*m] = sm
+	}
+	sm.n++
+	f.mask = sm
+	f.key = make([]uint64, 0, bits.OnesCount64(sm.words))
+	for w := sm.words; w != 0; w &= w - 1 {
+		j := bits.TrailingZeros64(w)
+		f.key = append(f.key, k[j]&sm.m[j])
+	}
+	f.hash = hashOf(k, m, sm.words)
+	f.same = x.byHash[f.hash]
+	x.byHash[f.hash] = f
+	x.byID[f.id] = f
+}
+
+// remove takes a megaflow and its dependencies out. x.mu is held.
+func (x *index) remove(f *megaflow) {
+	x.unlink(f)
+	delete(x.byID, f.id)
+	if head := x.byHash[f.hash]; head != f {
+		for head.same != f {
+			head = head.same
+		}
+		head.same = f.same
+	} else if f.same != nil {
+		x.byHash[f.hash] = f.same
+	} else {
+		delete(x.byHash, f.hash)
+	}
+	if f.mask.n--; f.mask.n == 0 {
+		delete(x.masks, f.mask.m)
+	}
+}
+
+// link enters what a translation depended on for f. x.mu is held.
+func (x *index) link(f *megaflow, r *xlate.Result) {
+	nodes := make([]depNode, 0, len(r.Hits)+len(r.Deps))
+	enter := func(l *depList, changed uint64) {
+		nodes = append(nodes, depNode{m: f, list: l, next: l.head, changed: changed})
+		n := &nodes[len(nodes)-1]
+		if l.head != nil {
+			l.head.prev = n
+		}
+		l.head = n
+	}
+	for i := range r.Hits {
+		h := &r.Hits[i]
+		tk := tableKey{h.Bridge, h.Table}
+		t := x.tables[tk]
+		if t == nil {
+			t = make(map[*ofproto.Rule]*depList)
+			x.tables[tk] = t
+		}
+		l := t[h.Rule]
+		if l == nil {
+			l = &depList{table: tk, rule: h.Rule}
+			t[h.Rule] = l
+		}
+		if l.head != nil && l.head.m == f && l.head.changed == h.Changed {
+			continue // the same search twice
+		}
+		enter(l, h.Changed)
+	}
+	for _, d := range r.Deps {
+		k := depKey{d.Bridge, d.MAC, d.Port, d.VLAN, d.Kind}
+		l := x.deps[k]
+		if l == nil {
+			l = &depList{key: k, isDep: true}
+			x.deps[k] = l
+		}
+		enter(l, 0)
+	}
+	f.deps = nodes
+}
+
+// unlink takes the dependencies of f out. x.mu is held.
+func (x *index) unlink(f *megaflow) {
+	for i := range f.deps {
+		n := &f.deps[i]
+		if n.next != nil {
+			n.next.prev = n.prev
+		}
+		if n.prev != nil {
+			n.prev.next = n.next
+			continue
+		}
+		l := n.list
+		if l.head = n.next; l.head != nil {
+			continue
+		}
+		if l.isDep {
+			delete(x.deps, l.key)
+			continue
+		}
+		t := x.tables[l.table]
+		if delete(t, l.rule); len(t) == 0 {
+			delete(x.tables, l.table)
+		}
+	}
+	f.deps = nil
+}
+
+// work is a set of megaflows to translate anew, each once, in the order of entry.
+type work struct {
+	seen map[*megaflow]bool
+	list []*megaflow
+}
+
+func (w *work) add(f *megaflow) {
+	if w.seen == nil {
+		w.seen = make(map[*megaflow]bool)
+	}
+	if !w.seen[f] {
+		w.seen[f] = true
+		w.list = append(w.list, f)
+	}
+}
+
+func (w *work) addList(l *depList) {
+	if l == nil {
+		return
+	}
+	for n := l.head; n != nil; n = n.next {
+		w.add(n.m)
+	}
+}
+
+// dependants of something that is not a table. x.mu is held.
+func (x *index) dependants(w *work, k depKey) { w.addList(x.deps[k]) }
+
+// users of a rule. x.mu is held.
+func (x *index) users(w *work, br *xlate.Bridge, r *ofproto.Rule) {
+	w.addList(x.tables[tableKey{br, r.Table}][r])
+}
+
+// takenBy adds the megaflows that a new rule could take packets of. x.mu is held.
+func (x *index) takenBy(w *work, br *xlate.Bridge, r *ofproto.Rule) {
+	match := r.Match()
+	start := xlate.Constant()
+	for old, l := range x.tables[tableKey{br, r.Table}] {
+		if old != nil && (old.Priority() > r.Priority() || !old.Overlaps(&match)) {
+			continue
+		}
+		for n := l.head; n != nil; n = n.next {
+			if w.seen[n.m] {
+				continue
+			}
+			// The key as the search saw it, where it was the packet's.
+			k := n.m.expand()
+			k.SetU64(flow.FieldInPort, uint64(n.m.port))
+			k.SetU64(flow.FieldActsetOutput, uint64(action.PortUnset))
+			known := n.m.mask.m
+			known.Merge(&start)
+			for c := n.changed; c != 0; c &= c - 1 {
+				known[bits.TrailingZeros64(c)] = 0
+			}
+			if r.OverlapsKnown(&k, &known) {
+				w.add(n.m)
+			}
+		}
+	}
+}
+
+// all adds every megaflow. x.mu is held.
+func (x *index) all(w *work) {
+	for _, f := range x.byID {
+		w.add(f)
+	}
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package upcall
+
+import (
+	"time"
+
+	"github.com/weirswitch/weir/datapath/dpif"
+)
+
+// pumpChunk is how many megaflows are credited in one hold of the write lock.
+const pumpChunk = 1000
+
+// fullIdle takes the place of Options.MaxIdle while the table is full.
+const fullIdle = 100 * time.Millisecond
+
+// Tick does what is due at now: statistics, idle megaflows, timeouts of rules,
+// ageing of addresses. Run calls it every TickInterval.
+func (s *Switch) Tick(now time.Time) {
+	s.pump(now)
+
+	s.mu.Lock()
+	var outs []delivery
+	for name, b := range s.bridges {
+		eff := b.x.OF.Expire(now)
+		s.apply(b, &eff, now)
+		if len(eff.Async) > 0 {
+			outs = append(outs, delivery{name, eff})
+		}
+		var w work
+		s.ix.mu.Lock()
+		s.moved(&w, b.x, b.x.FDB.Expire(now))
+		s.ix.mu.Unlock()
+		s.revalidate(&w, now)
+	}
+	s.mu.Unlock()
+	for i := range outs {
+		s.deliver(outs[i].bridge, &outs[i].eff)
+	}
+}
+
+// pump brings the datapath's counters to rules and MAC tables and deletes megaflows that have
+// been idle for too long.
+func (s *Switch) pump(now time.Time) {
+	type row struct {
+		id dpif.FlowID
+		st dpif.FlowStats
+	}
+	rows := make([]row, 0, s.ix.len())
+	err := s.dp.FlowDump(func(id dpif.FlowID, st dpif.FlowStats) bool {
+		rows = append(rows, row{id, st})
+		return true
+	})
+	if err != nil {
+		s.opt.Log.Warn("read megaflow statistics", "err", err)
+		return
+	}
+	idle := s.opt.MaxIdle
+	if len(rows) >= s.opt.FlowLimit {
+		idle = min(idle, fullIdle)
+	}
+	for len(rows) > 0 {
+		n := min(len(rows), pumpChunk)
+		s.mu.Lock()
+		var w work
+		for _, r := range rows[:n] {
+			f := s.ix.get(r.id)
+			if f == nil {
+				s.foreign(r.id)
+				continue
+			}
+			if s.credit(f, r.st, now) && len(f.learn) > 0 {
+				s.ix.mu.Lock()
+				s.learnInto(&w, f.learn, f.used)
+				s.ix.mu.Unlock()
+			}
+			if now.Sub(f.used) >= idle && now.Sub(f.created) >= idle {
+				s.deleteFlow(f, now)
+				s.count.expired.Add(1)
+			}
+		}
+		s.revalidate(&w, now)
+		s.mu.Unlock()
+		rows = rows[n:]
+	}
+	s.mu.Lock()
+	s.lastPump = now
+	s.mu.Unlock()
+}
+
+// foreign deletes a megaflow that is in the datapath and not ours: of a process
+// before. s.mu is held for writing, so none is being installed.
+func (s *Switch) foreign(id dpif.FlowID) {
+	if _, err := s.dp.FlowDel(id); err == nil {
+		s.opt.Log.Debug("deleted a megaflow of before", "id", id)
+	}
+}

@@ -261,13 +261,15 @@ func (d *Datapath) FlowStats(id dpif.FlowID) (dpif.FlowStats, error) {
 	return d.flows.read(i, readClock())
 }
 
-// FlowDump: see dpif.Datapath. Yield may call other methods.
+// FlowDump: see dpif.Datapath. Yield may call other methods. A dump that runs to its
+// end also puts the masks in order of use.
 func (d *Datapath) FlowDump(yield func(dpif.FlowID, dpif.FlowStats) bool) error {
 	type row struct {
 		id dpif.FlowID
 		st dpif.FlowStats
 	}
 	rows := make([]row, 0, segLen)
+	var hits [maxMasks]uint64
 	for seg := 0; ; seg++ {
 		rows = rows[:0]
 		more := true
@@ -279,10 +281,11 @@ func (d *Datapath) FlowDump(yield func(dpif.FlowID, dpif.FlowStats) bool) error 
 			}
 			if seg >= len(d.flows.at)/segLen {
 				more = false
-				return nil
+				return d.flows.masks.rank(&hits)
 			}
-			return d.flows.dump(seg, readClock(), func(id dpif.FlowID, st dpif.FlowStats) {
+			return d.flows.dump(seg, readClock(), func(id dpif.FlowID, mask uint32, st dpif.FlowStats) {
 				rows = append(rows, row{id, st})
+				hits[mask] += st.Packets
 			})
 		}()
 		if err != nil {

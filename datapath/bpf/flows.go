@@ -247,7 +247,7 @@ func (t *flowTable) read(i uint32, clock clock) (dpif.FlowStats, error) {
 }
 
 // dump calls add for the flows whose numbers are in segment seg.
-func (t *flowTable) dump(seg int, clock clock, add func(dpif.FlowID, dpif.FlowStats)) error {
+func (t *flowTable) dump(seg int, clock clock, add func(id dpif.FlowID, mask uint32, s dpif.FlowStats)) error {
 	for i, u := range t.at[seg*segLen : (seg+1)*segLen] {
 		if u.id == 0 {
 			continue
@@ -256,7 +256,7 @@ func (t *flowTable) dump(seg int, clock clock, add func(dpif.FlowID, dpif.FlowSt
 		if err != nil {
 			return err
 		}
-		add(u.id, st)
+		add(u.id, u.mask, st)
 	}
 	return nil
 }

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package switchd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirswitch/weir/firmware/base/pidfile"
+	"github.com/weirswitch/weir/firmware/base/stream"
+	"github.com/weirswitch/weir/firmware/base/unixctl"
+	"github.com/weirswitch/weir/firmware/base/vlog"
+	"github.com/weirswitch/weir/firmware/switchd/wanted"
+	"github.com/weirswitch/weir/ovsdb/engine"
+	"github.com/weirswitch/weir/ovsdb/journal"
+	"github.com/weirswitch/weir/ovsdb/server"
+	"github.com/weirswitch/weir/ovsdb/vswitch"
+)
+
+// Config is what the daemon is told from outside.
+type Config struct {
+	RunDir  string   // of sockets and pid files; made when absent
+	DB      string   // database file; created when absent
+	Remotes []string // of the database server, in the words of package stream
+	PidFile string   // one more pid file; "": none
+	Log     *vlog.Set
+	Now     func() time.Time
+
+	OVSVersion string // for the column ovs_version
+	Weir       string // our version
+	Compat     string // the version of Open vSwitch that we are compatible with
+}
+
+// The names under which Open vSwitch's tools look for the two daemons.
+const (
+	switchName = "ovs-vswitchd"
+	serverName = "ovsdb-server"
+)
+
+// exitWait bounds the end: what has not ended by then ends with the process.
+const exitWait = 10 * time.Second
+
+// Run is the daemon. It returns when ctx ends or somebody tells it to exit, with
+// everything taken down.
+func Run(ctx context.Context, cfg Config) (err error) {
+	log := cfg.Log.Logger("main")
+	ctx, exit := context.WithCancel(ctx)
+	defer exit()
+	var undo stack
+	defer func() { err = errors.Join(err, undo.run()) }()
+
+	if err := os.MkdirAll(cfg.RunDir, 0o755); err != nil {
+		return fmt.Errorf("run directory: %w", err)
+	}
+	if err := writePidFiles(cfg, &undo); err != nil {
+		return err
+	}
+	if limit, err := limitMemory(); err != nil {
+		log.Warn("no memory limit", "err", err)
+	} else {
+		log.Debug("memory limit", "bytes", limit)
+	}
+	log.Info(fmt.Sprintf("Weir %s, compatible with Open vSwitch %s", cfg.Weir, cfg.Compat))
+
+	srv, err := serveDatabase(cfg, &undo)
+	if err != nil {
+		return err
+	}
+	devs, err := openDevices()
+	if err != nil {
+		return fmt.Errorf("network devices: %w", err)
+	}
+	undo.push(func() error { devs.links.Close(); return nil })
+
+	var rec *reconciler
+	kick := func() { rec.Kick() }
+	brs := newBridges(ctx, cfg, kick)
+	rec = newReconciler(cfg, serverStore{srv}, devs, about(cfg), brs, func(k wanted.Kind) (*tier, error) {
+		return openTier(k, cfg, brs, devs)
+	})
+
+	var cleanup atomic.Bool
+	ctls := []struct {
+		name     string
+		commands []unixctl.Command
+	}{
+		{switchName, append(rec.commands(ctx), exitCommand(exit, &cleanup, true))},
+		{serverName, append(srv.Commands(), exitCommand(exit, &cleanup, false))},
+	}
+	for _, c := range ctls {
+		version := fmt.Sprintf("%s (Weir %s, compatible with Open vSwitch) %s", c.name, cfg.Weir, cfg.Compat)
+		if err := serveControl(ctx, cfg, c.name, version, append(c.commands, cfg.Log.Commands()...), &undo); err != nil {
+			return err
+		}
+	}
+	stopWatch, err := srv.Watch(vswitch.Schema().Name, func(*engine.Commit) { kick() })
+	if err != nil {
+		return err
+	}
+	undo.push(func() error { stopWatch(); return nil })
+
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := devs.watch(ctx, kick); err != nil && ctx.Err() == nil {
+			log.Error("devices are not followed any more", "err", err)
+			exit() // a supervisor starts us again; going on blind would be worse
+		}
+	})
+	running.Go(func() { rec.run(ctx) })
+	for _, remote := range cfg.Remotes {
+		if err := srv.AddRemote(remote); err != nil {
+			exit()
+			running.Wait()
+			return errors.Join(err, brs.close(), rec.close(false))
+		}
+	}
+	<-ctx.Done()
+	log.Info("exiting")
+	done := make(chan struct{})
+	go func() { running.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(exitWait):
+		return errors.New("the reconciler did not end")
+	}
+	return errors.Join(brs.close(), rec.close(cleanup.Load()))
+}
+
+// stack is what is to be undone at the end, the last first.
+type stack []func() error
+
+func (s *stack) push(f func() error) { *s = append(*s, f) }
+
+func (s *stack) run() error {
+	var errs []error
+	for i := len(*s) - 1; i >= 0; i-- {
+		errs = append(errs, (*s)[i]())
+	}
+	return errors.Join(errs...)
+}
+
+// writePidFiles takes the run directory: a second daemon in it is refused.
+func writePidFiles(cfg Config, undo *stack) error {
+	paths := []string{pidfile.Path(cfg.RunDir, switchName), pidfile.Path(cfg.RunDir, serverName)}
+	if cfg.PidFile != "" && cfg.PidFile != paths[0] && cfg.PidFile != paths[1] {
+		paths = append(paths, cfg.PidFile)
+	}
+	for _, p := range paths {
+		f, err := pidfile.Create(p)
+		if err != nil {
+			var running *pidfile.RunningError
+			if errors.As(err, &running) {
+				return fmt.Errorf("the run directory %s belongs to process %d, which is running: %w", cfg.RunDir, running.PID, err)
+			}
+			return err
+		}
+		undo.push(f.Close)
+	}
+	return nil
+}
+
+// serveDatabase opens the database file, creating it when absent, and makes
+// the server for it; remotes come when the switch is ready.
+func serveDatabase(cfg Config, undo *stack) (*server.Server, error) {
+	log := cfg.Log.Logger("ovsdb_server")
+	if _, err := os.Stat(cfg.DB); errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(filepath.Dir(cfg.DB), 0o755); err != nil {
+			return nil, fmt.Errorf("database directory: %w", err)
+		}
+		if err := journal.Create(journal.OS{}, cfg.DB, vswitch.Schema()); err != nil {
+			return nil, fmt.Errorf("create database: %w", err)
+		}
+		log.Info("created database " + cfg.DB)
+	}
+	j, db, err := journal.Open(journal.OS{}, cfg.DB, journal.Options{Warn: func(s string) { log.Warn(s) }, Clock: cfg.Now})
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	undo.push(j.Close)
+	if got, want := db.Schema().Name, vswitch.Schema().Name; got != want {
+		return nil, fmt.Errorf("database %s has the schema %q, not %q", cfg.DB, got, want)
+	}
+	srv, err := server.New(server.Options{Log: cfg.Log.Logger("jsonrpc"), Now: cfg.Now})
+	if err != nil {
+		return nil, err
+	}
+	undo.push(srv.Close)
+	return srv, srv.AddDatabase(db, j)
+}
+
+// serverStore is the reconciler's store on the database server.
+type serverStore struct{ srv *server.Server }
+
+func (s serverStore) Snapshot() *engine.Snapshot { return s.srv.Snapshot(vswitch.Schema().Name) }
+
+func (s serverStore) Update(f func(*engine.Txn) error) error {
+	_, err := s.srv.Update(vswitch.Schema().Name, f)
+	return err
+}
+
+// serveControl listens for ovs-appctl.
+func serveControl(ctx context.Context, cfg Config, daemon, version string, commands []unixctl.Command, undo *stack) error {
+	path := unixctl.Path(cfg.RunDir, daemon, os.Getpid())
+	l, err := stream.Listen(ctx, stream.Addr{Passive: true, Path: path}, nil)
+	if err != nil {
+		return fmt.Errorf("control socket of %s: %w", daemon, err)
+	}
+	s := unixctl.NewServer(version, cfg.Log.Logger("unixctl"), commands...)
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	undo.push(func() error {
+		err := l.Close()
+		if errors.Is(err, net.ErrClosed) {
+			err = nil
+		}
+		s.Close()
+		return errors.Join(err, <-served)
+	})
+	return nil
+}
+
+// exitCommand ends the daemon behind the reply.
+func exitCommand(exit func(), cleanup *atomic.Bool, withCleanup bool) unixctl.Command {
+	c := unixctl.Command{Name: "exit", After: exit}
+	if withCleanup {
+		c.Usage, c.Max = "[--cleanup]", 1
+	}
+	c.Run = func(args []string) (string, error) {
+		if len(args) > 0 {
+			if args[0] != "--cleanup" {
+				return "", fmt.Errorf("exit: unknown option %q", args[0])
+			}
+			cleanup.Store(true)
+		}
+		return "", nil
+	}
+	return c
+}
+
+func about(cfg Config) wanted.About {
+	id, version := osRelease(readOSRelease())
+	return wanted.About{
+		OVSVersion: cfg.OVSVersion, DBVersion: vswitch.Schema().Version,
+		SystemType: id, SystemVersion: version, DatapathVersion: "weir " + cfg.Weir,
+	}
+}

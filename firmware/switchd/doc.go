@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package switchd is the daemon: the database server, the reconciler that makes
+// the switch what the database says, the OpenFlow connections and the control
+// sockets, in one process.
+//
+//	database --commit--> reconcile: wanted.New -> wanted.Make -> operations
+//	kernel  --link----->            -> bridges configured -> status columns
+//	every 5 s ---------->
+//
+// # How it works
+//
+// One goroutine, the reconciler, owns what there is: datapaths, ports, numbers.
+// Whatever happens (a commit, a device that comes or goes, a controller that
+// connects, five seconds that pass) makes it do the same thing: read the
+// database's snapshot and the kernel's devices, let package wanted say what is
+// missing, do it, and write the status columns that differ. Doing it twice does
+// nothing the second time. Commands of ovs-appctl that look at its state run in
+// it, between two runs.
+//
+// The column cur_cfg is written with the status columns in one transaction, when the
+// configuration is in effect: ovs-vsctl waits for it.
+//
+// # Threads
+//
+// Besides the reconciler: the database server's, the datapaths' (each tier runs
+// upcalls on its own), one goroutine a connection. They reach a bridge through a
+// pointer to its tier, which the reconciler replaces atomically.
+//
+// # At the end
+//
+// SIGTERM and `ovs-appctl exit` take the datapaths down and leave internal
+// ports, whose addresses survive; `exit --cleanup` deletes these too. The
+// sockets and pid files go in any case.
+package switchd

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package switchd
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/weirswitch/weir/datapath/bpf"
+	"github.com/weirswitch/weir/datapath/dpif"
+	"github.com/weirswitch/weir/datapath/soft"
+	"github.com/weirswitch/weir/datapath/upcall"
+	"github.com/weirswitch/weir/firmware/switchd/wanted"
+)
+
+// tier is a datapath that runs, with what decides for it.
+type tier struct {
+	kind wanted.Kind
+	dp   dpif.Datapath
+	sw   *upcall.Switch
+	stop context.CancelFunc
+	done chan error
+	gone dpif.PortStats // of ports that have left; the reconciler's
+}
+
+// startTier runs sw over dp until the tier is closed.
+func startTier(kind wanted.Kind, dp dpif.Datapath, sw *upcall.Switch) *tier {
+	ctx, stop := context.WithCancel(context.Background())
+	t := &tier{kind: kind, dp: dp, sw: sw, stop: stop, done: make(chan error, 1)}
+	go func() { t.done <- sw.Run(ctx) }()
+	return t
+}
+
+// remember adds the counters of a port that is about to leave.
+func (t *tier) remember(no dpif.Port) {
+	s, err := t.dp.PortStats(no)
+	if err != nil {
+		return
+	}
+	t.gone.RxPackets += s.RxPackets
+	t.gone.UpcallPackets += s.UpcallPackets
+	t.gone.UpcallDropped += s.UpcallDropped
+}
+
+// totals sums the counters of all ports there are and have been.
+func (t *tier) totals(ports map[string]wanted.Attached) dpif.PortStats {
+	sum := t.gone
+	for _, a := range ports {
+		if a.Kind != t.kind {
+			continue
+		}
+		if s, err := t.dp.PortStats(a.No); err == nil {
+			sum.RxPackets += s.RxPackets
+			sum.UpcallPackets += s.UpcallPackets
+			sum.UpcallDropped += s.UpcallDropped
+		}
+	}
+	return sum
+}
+
+// closeTimeout bounds the wait for a tier's goroutines.
+const closeTimeout = 5 * time.Second
+
+// close ends the tier: the datapath forwards nothing from then on.
+func (t *tier) close() error {
+	t.stop()
+	var err error
+	select {
+	case err = <-t.done:
+	case <-time.After(closeTimeout):
+		err = errors.New("the upcall handlers did not end")
+	}
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return errors.Join(err, t.dp.Close())
+}
+
+// openTier opens a datapath and starts what decides for it. Devices are those
+// of the calling thread's network namespace.
+func openTier(kind wanted.Kind, cfg Config, b *bridges, devs *devices) (*tier, error) {
+	var dp dpif.Datapath
+	log := cfg.Log.Logger("dpif")
+	switch kind {
+	case wanted.BPF:
+		d, err := bpf.New(bpf.Config{Log: log})
+		if err != nil {
+			return nil, err
+		}
+		dp = d
+	default:
+		dp = soft.New(soft.Config{Log: log})
+	}
+	sw := upcall.New(dp, upcall.Options{
+		Now: cfg.Now, Log: cfg.Log.Logger("upcall"), Async: b.async,
+		PortDown: func(_, port string, down bool) {
+			if err := devs.SetUp(port, !down); err != nil {
+				log.Warn("set port as its controller asked", "port", port, "down", down, "err", err)
+			}
+		},
+	})
+	return startTier(kind, dp, sw), nil
+}

@@ -43,6 +43,7 @@ type Conn struct {
 	held   int // bytes taken from the budget
 	buf    []byte
 	rest   []byte // part of buf not consumed yet
+	got    int64  // bytes read so far
 }
 
 // NewConn wraps nc. budget may be nil.
@@ -52,6 +53,10 @@ func NewConn(nc net.Conn, l Limits, budget *Budget) *Conn {
 
 // Net returns the connection below, for deadlines and addresses.
 func (c *Conn) Net() net.Conn { return c.nc }
+
+// Received returns how many bytes were read: what tells a slow peer from a
+// silent one. It belongs to the goroutine that reads.
+func (c *Conn) Received() int64 { return c.got }
 
 // Partial says whether the connection is in the middle of a message.
 func (c *Conn) Partial() bool { return c.framer.Buffered() > 0 }
@@ -82,6 +87,7 @@ func (c *Conn) Read() (Message, error) {
 		}
 		n, err := c.nc.Read(c.buf)
 		c.rest = c.buf[:n]
+		c.got += int64(n)
 		if n == 0 && err != nil {
 			if errors.Is(err, io.EOF) && c.Partial() {
 				err = io.ErrUnexpectedEOF

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package server serves databases to OVSDB clients: RFC 7047 over JSON-RPC
+// with the extensions of Open vSwitch 3.1, on unix and TCP sockets, and to the
+// process that it is part of without JSON.
+//
+// # Order
+//
+// All work on databases, monitors and locks is done under one mutex, in the
+// order in which it came. Each session has a goroutine that reads and one that
+// writes. What clients rely on:
+//
+//   - A client is sent the updates of its own transaction before its reply.
+//   - A reply to a durable transaction is sent after the log has been synced
+//     (the engine's Log does that inside Transact). Others are synced within
+//     [SyncDelay].
+//   - A transaction with an unsatisfied "wait" is tried again after each commit
+//     and at its timeout.
+//
+// # Slow and hostile peers
+//
+// While something is in a session's send buffer, updates for it are not made,
+// but coalesce in its monitors (package monitor); and while more than 64 kB are
+// there, its requests are not read. A session that leaves the kernel's socket
+// buffer full for [Options.SendTimeout], or whose buffer or pending rows pass
+// their bounds, is disconnected. Incoming messages are bounded each
+// (jsonrpc.Limits) and together ([Options.InputBytes]). A peer on TCP that
+// is silent for [Options.Probe] is sent an echo request, and dropped after
+// another such time of silence. A panic in a session ends that session.
+//
+// # Bounds (defaults)
+//
+// 64 sessions, 8 MiB in a send buffer that is not empty, 65,536 pending rows a
+// session, 32 MiB of incoming messages, 256 monitors, 256 waiting
+// transactions and 256 locks a session.
+package server

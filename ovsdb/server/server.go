@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/weirswitch/weir/firmware/base/vlog"
+	"github.com/weirswitch/weir/ovsdb"
+	"github.com/weirswitch/weir/ovsdb/engine"
+	"github.com/weirswitch/weir/ovsdb/jsonrpc"
+	"github.com/weirswitch/weir/ovsdb/monitor"
+	"github.com/weirswitch/weir/ovsdb/vswitch"
+)
+
+// SyncDelay is how long a commit that is not durable may wait for the medium.
+const SyncDelay = 500 * time.Millisecond
+
+// compactRetry is the wait after a compaction that failed.
+const compactRetry = time.Minute
+
+// Bounds of one session that are not options.
+const (
+	maxMonitors = 256
+	maxTriggers = 256
+	maxLocks    = 256
+	readStop    = 64 << 10 // bytes in the send buffer above which requests wait
+	writeChunk  = 64 << 10 // bytes that must leave within SendTimeout
+)
+
+// Options of a server. Zero values mean the defaults in the comments.
+type Options struct {
+	Log         *slog.Logger     // nil: slog.DiscardHandler
+	Now         func() time.Time // nil: time.Now
+	TLS         *tls.Config      // nil: ssl: and pssl: remotes are refused
+	MaxSessions int              // 64
+	MaxBacklog  int              // bytes in a send buffer: 8 MiB
+	MaxPending  int              // rows that wait for a slow session: 65,536
+	InputBytes  int64            // incoming messages of all sessions: 32 MiB
+	SendTimeout time.Duration    // for 64 kB to leave: 30 s
+	Probe       time.Duration    // silence before an echo, on TCP: 5 s; negative: never
+}
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	def := func(p *int, v int) {
+		if *p <= 0 {
+			*p = v
+		}
+	}
+	def(&o.MaxSessions, 64)
+	def(&o.MaxBacklog, 8<<20)
+	def(&o.MaxPending, 1<<16)
+	if o.InputBytes <= 0 {
+		o.InputBytes = 32 << 20
+	}
+	if o.SendTimeout <= 0 {
+		o.SendTimeout = 30 * time.Second
+	}
+	if o.Probe == 0 {
+		o.Probe = 5 * time.Second
+	}
+	return o
+}
+
+// Journal is what the server needs of a database's log besides engine.Log:
+// package journal's Journal is one.
+type Journal interface {
+	Dirty() bool        // there are commits that are not on the medium
+	Sync() error        // put them there
+	WantsCompact() bool // the file is worth rewriting
+	Compact(*engine.Snapshot) error
+}
+
+// Server serves databases. Use [New], [Server.AddDatabase], [Server.AddRemote].
+type Server struct {
+	o      Options
+	id     ovsdb.UUID
+	budget *jsonrpc.Budget
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	limitProto, limitFull, limitAccept vlog.Limit
+
+	mu       sync.Mutex // all below, and everything in sessions but their connection
+	dbs      map[string]*database
+	sessions map[*session]bool
+	locks    map[string][]*session // the first owns, the others wait
+	remotes  map[string]*remote
+	closed   bool
+}
+
+// database is an engine with what hangs on it.
+type database struct {
+	*engine.DB
+	name      string
+	journal   Journal // nil: memory only
+	history   monitor.History
+	triggers  []*trigger // in order of arrival
+	watchers  map[int]func(*engine.Commit)
+	nextID    int
+	syncTimer *time.Timer // nil: not armed
+	noCompact time.Time   // not before
+}
+
+// New returns a server with the _Server database and no remotes.
+func New(o Options) (*Server, error) {
+	o = o.withDefaults()
+	s := &Server{o: o, id: ovsdb.NewUUID(rand.Reader), budget: jsonrpc.NewBudget(o.InputBytes),
+		dbs: map[string]*database{}, sessions: map[*session]bool{}, locks: map[string][]*session{}, remotes: map[string]*remote{}}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if err := s.AddDatabase(engine.New(vswitch.ServerSchema(), engine.Options{}), nil); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// serverDB is the name of the database that describes the others.
+const serverDB = "_Server"
+
+// AddDatabase serves db under its schema's name. journal is the log that the
+// engine writes, or nil. From now on the database belongs to the server.
+func (s *Server) AddDatabase(db *engine.DB, journal Journal) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name := db.Schema().Name
+	if s.dbs[name] != nil {
+		return fmt.Errorf("add database: there is already one named %s", name)
+	}
+	d := &database{DB: db, name: name, journal: journal, watchers: map[int]func(*engine.Commit){}}
+	s.dbs[name] = d
+	sd := s.dbs[serverDB]
+	tx := sd.Begin()
+	if err := vswitch.SetDatabase(tx, db.Schema()); err != nil {
+		return fmt.Errorf("add database %s: %w", name, err)
+	}
+	c, err := tx.Commit()
+	if err != nil {
+		return fmt.Errorf("add database %s: %w", name, err)
+	}
+	s.committed(sd, c)
+	return nil
+}
+
+// Databases returns the names, sorted.
+func (s *Server) Databases() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.dbs))
+}
+
+// Snapshot returns a database's contents, nil if there is no such database.
+func (s *Server) Snapshot(db string) *engine.Snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d := s.dbs[db]; d != nil {
+		return d.Snapshot()
+	}
+	return nil
+}
+
+// Watch calls f with each commit to the database, in order, in the goroutine
+// that committed and under the server's mutex: f must be short and must not
+// call the server; it may keep the commit and its snapshots. stop ends it.
+func (s *Server) Watch(db string, f func(*engine.Commit)) (stop func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.dbs[db]
+	if d == nil {
+		return nil, fmt.Errorf("watch %s: no such database", db)
+	}
+	id := d.nextID
+	d.nextID++
+	d.watchers[id] = f
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(d.watchers, id)
+	}, nil
+}
+
+// Update runs f on a transaction and commits it: the way of the process itself,
+// without JSON. f runs under the server's mutex, as with Watch. An error of f
+// abandons the transaction. The commit is nil if nothing changed.
+func (s *Server) Update(db string, f func(tx *engine.Txn) error) (*engine.Commit, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.dbs[db]
+	if d == nil {
+		return nil, fmt.Errorf("update %s: no such database", db)
+	}
+	tx := d.Begin()
+	if err := f(tx); err != nil {
+		return nil, fmt.Errorf("update %s: %w", db, err)
+	}
+	c, err := tx.Commit()
+	if err != nil {
+		return nil, fmt.Errorf("update %s: %w", db, err)
+	}
+	if c != nil {
+		s.committed(d, c)
+		s.retry(d)
+	}
+	return c, nil
+}
+
+// committed tells everybody of a commit.
+func (s *Server) committed(d *database, c *engine.Commit) {
+	d.history.Add(c)
+	for ss := range s.sessions {
+		ss.record(d, c)
+	}
+	for _, f := range d.watchers {
+		f(c)
+	}
+	s.keep(d)
+}
+
+// keep looks after the log: a sync to come, a compaction.
+func (s *Server) keep(d *database) {
+	if d.journal == nil || s.closed {
+		return
+	}
+	now := s.o.Now()
+	if d.journal.WantsCompact() && !now.Before(d.noCompact) {
+		if err := s.compact(d); err != nil {
+			d.noCompact = now.Add(compactRetry)
+		}
+	}
+	if d.journal.Dirty() && d.syncTimer == nil {
+		d.syncTimer = time.AfterFunc(SyncDelay, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			d.syncTimer = nil
+			if s.closed {
+				return
+			}
+			if err := d.journal.Sync(); err != nil {
+				s.o.Log.Error("database log is not synced", "database", d.name, "err", err)
+				d.syncTimer = nil
+				s.keep(d) // again
+			}
+		})
+	}
+}
+
+func (s *Server) compact(d *database) error {
+	if d.journal == nil {
+		return nil
+	}
+	if err := d.journal.Compact(d.Snapshot()); err != nil {
+		s.o.Log.Error("compaction failed", "database", d.name, "err", err)
+		return fmt.Errorf("compact %s: %w", d.name, err)
+	}
+	s.o.Log.Debug("compacted", "database", d.name)
+	return nil
+}
+
+// Compact rewrites the log of a database, or of all with name "".
+func (s *Server) Compact(name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if name != "" && s.dbs[name] == nil {
+		return errors.New("no database by that name")
+	}
+	var errs []error
+	for n, d := range s.dbs {
+		if name == "" || n == name {
+			errs = append(errs, s.compact(d))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Reconnect drops all sessions; active remotes connect again.
+func (s *Server) Reconnect() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for ss := range s.sessions {
+		ss.kill("reconnect requested")
+	}
+}
+
+// Close ends all sessions and remotes, waits for their goroutines and syncs
+// the logs. The engines and journals are the caller's again.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.cancel()
+	var errs []error
+	for name := range s.remotes {
+		s.removeRemote(name)
+	}
+	for ss := range s.sessions {
+		ss.kill("server closes")
+	}
+	for _, d := range s.dbs {
+		if d.syncTimer != nil {
+			d.syncTimer.Stop()
+		}
+	}
+	s.mu.Unlock()
+	s.wg.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range s.dbs {
+		for _, t := range d.triggers {
+			t.stop()
+		}
+		if d.journal != nil {
+			if err := d.journal.Sync(); err != nil {
+				errs = append(errs, fmt.Errorf("sync %s: %w", d.name, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// start makes a session of a connection, or refuses it.
+func (s *Server) start(nc net.Conn, name string) *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || len(s.sessions) >= s.o.MaxSessions {
+		if !s.closed {
+			s.limitFull.Log(s.o.Log, s.o.Now(), slog.LevelWarn, "too many sessions, connection refused", "peer", name, "max", s.o.MaxSessions)
+		}
+		nc.Close()
+		return nil
+	}
+	_, local := nc.(*net.UnixConn)
+	lim := jsonrpc.RemoteLimits()
+	if local {
+		lim = jsonrpc.DefaultLimits()
+	}
+	ss := &session{s: s, name: name, nc: nc, conn: jsonrpc.NewConn(nc, lim, s.budget), local: local,
+		byID: map[string]*subscription{}, triggers: map[string]*trigger{}, locks: map[string]bool{},
+		wake: make(chan struct{}, 1), gone: make(chan struct{})}
+	ss.room = sync.NewCond(&s.mu)
+	s.sessions[ss] = true
+	s.wg.Add(2)
+	go ss.write()
+	go ss.read()
+	return ss
+}

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/weirswitch/weir/ovsdb/engine"
+	"github.com/weirswitch/weir/ovsdb/jsonrpc"
+	"github.com/weirswitch/weir/ovsdb/monitor"
+)
+
+// session is one client. All but the connection is under the server's mutex.
+type session struct {
+	s     *Server
+	name  string
+	nc    net.Conn
+	conn  *jsonrpc.Conn
+	local bool // on a unix socket
+
+	subs     []*subscription // in the order in which they were made
+	byID     map[string]*subscription
+	triggers map[string]*trigger // by canonical id of the request
+	locks    map[string]bool     // held or waited for
+
+	out      []byte // waits for the writer
+	inflight int    // bytes the writer is busy with
+	room     *sync.Cond
+	wake     chan struct{} // there is something for the writer
+	gone     chan struct{} // closed when the session is over
+	dead     bool
+}
+
+// subscription is a monitor with its place.
+type subscription struct {
+	*monitor.Monitor
+	db *database
+	id json.RawMessage // as the client wrote it
+}
+
+func (ss *session) backlog() int { return len(ss.out) + ss.inflight }
+
+// kill ends the session; its goroutines clean up.
+func (ss *session) kill(why string, args ...any) {
+	if ss.dead {
+		return
+	}
+	ss.dead = true
+	ss.s.o.Log.Info("session closed", append([]any{"peer", ss.name, "reason", why}, args...)...)
+	close(ss.gone)
+	ss.nc.Close()
+	ss.room.Broadcast()
+}
+
+// send queues a message that f appends.
+func (ss *session) send(f func(dst []byte) []byte) {
+	if ss.dead {
+		return
+	}
+	had := ss.backlog()
+	ss.out = f(ss.out)
+	if had > 0 && ss.backlog() > ss.s.o.MaxBacklog {
+		ss.out = nil
+		ss.kill("does not read", "backlog", had)
+		return
+	}
+	select {
+	case ss.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (ss *session) notify(method string, params []byte) {
+	ss.send(func(b []byte) []byte { return jsonrpc.AppendNotification(b, method, params) })
+}
+
+// record tells the session's monitors of a commit, and the client if it reads.
+func (ss *session) record(d *database, c *engine.Commit) {
+	if ss.dead {
+		return
+	}
+	pending := 0
+	for _, sub := range ss.subs {
+		if sub.db == d {
+			sub.Record(c)
+		}
+		pending += sub.Pending()
+	}
+	if ss.backlog() == 0 {
+		ss.flush()
+	} else if pending > ss.s.o.MaxPending {
+		ss.kill("does not read", "pending_rows", pending)
+	}
+}
+
+// flush sends what the monitors hold.
+func (ss *session) flush() {
+	for _, sub := range ss.subs {
+		if sub.Pending() > 0 {
+			if u := sub.Flush(sub.db.Snapshot()); u != nil {
+				ss.update(sub, u)
+			}
+		}
+	}
+}
+
+// update sends <table-updates> of a monitor.
+func (ss *session) update(sub *subscription, updates []byte) {
+	method := [...]string{monitor.V1: "update", monitor.V2: "update2", monitor.V3: "update3"}[sub.Version()]
+	p := append([]byte{'['}, sub.id...)
+	if sub.Version() == monitor.V3 {
+		p = append(p, ',', '"')
+		p = sub.db.Snapshot().ID().Append(p)
+		p = append(p, '"')
+	}
+	p = append(p, ',')
+	p = append(p, updates...)
+	ss.notify(method, append(p, ']'))
+}
+
+// write is the goroutine that sends.
+func (ss *session) write() {
+	defer ss.s.wg.Done()
+	var spare []byte
+	for {
+		select {
+		case <-ss.wake:
+		case <-ss.gone:
+			return
+		}
+		for {
+			ss.s.mu.Lock()
+			ss.inflight = 0
+			if len(ss.out) == 0 && !ss.dead {
+				ss.flush() // what coalesced while we were writing
+			}
+			buf := ss.out
+			ss.out, spare = spare[:0], nil
+			ss.inflight = len(buf)
+			ss.room.Broadcast()
+			dead := ss.dead
+			ss.s.mu.Unlock()
+			if len(buf) == 0 || dead {
+				spare = buf[:0]
+				break
+			}
+			if err := ss.writeAll(buf); err != nil {
+				ss.s.mu.Lock()
+				why := "send failed"
+				if errors.Is(err, os.ErrDeadlineExceeded) {
+					why = "does not read"
+				}
+				ss.kill(why, "err", err)
+				ss.s.mu.Unlock()
+				return
+			}
+			if cap(buf) <= 2*writeChunk { // a large one is not worth keeping
+				spare = buf[:0]
+			}
+		}
+	}
+}
+
+func (ss *session) writeAll(buf []byte) error {
+	for len(buf) > 0 {
+		n := min(len(buf), writeChunk)
+		if err := ss.nc.SetWriteDeadline(time.Now().Add(ss.s.o.SendTimeout)); err != nil {
+			return err
+		}
+		if err := ss.conn.Write(buf[:n]); err != nil {
+			return err
+		}
+		buf = buf[n:]
+	}
+	return nil
+}
+
+// read is the goroutine that takes requests.
+func (ss *session) read() {
+	defer ss.s.wg.Done()
+	defer ss.end()
+	defer func() {
+		if r := recover(); r != nil {
+			ss.s.o.Log.Error("session panicked", "peer", ss.name, "panic", r, "stack", string(debug.Stack()))
+		}
+	}()
+	for {
+		m, err := ss.next()
+		if err != nil {
+			ss.explain(err)
+			return
+		}
+		if !ss.handle(m) {
+			return
+		}
+	}
+}
+
+// next reads a message, with probes to a silent peer on TCP.
+func (ss *session) next() (jsonrpc.Message, error) {
+	probed := false
+	for {
+		before := ss.conn.Received()
+		if !ss.local && ss.s.o.Probe > 0 {
+			if err := ss.nc.SetReadDeadline(time.Now().Add(ss.s.o.Probe)); err != nil {
+				return jsonrpc.Message{}, err
+			}
+		}
+		m, err := ss.conn.Read()
+		switch {
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return m, err
+		case ss.conn.Received() != before:
+			probed = false
+		case probed:
+			return m, errSilent
+		default:
+			probed = true
+			ss.s.mu.Lock()
+			ss.send(func(b []byte) []byte { return jsonrpc.AppendRequest(b, []byte(`"echo"`), "echo", []byte("[]")) })
+			ss.s.mu.Unlock()
+		}
+	}
+}
+
+var errSilent = errors.New("no answer to the probe")
+
+// explain logs why a session ends. What the peer can provoke is limited.
+func (ss *session) explain(err error) {
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+		return
+	case errors.Is(err, jsonrpc.ErrSyntax), errors.Is(err, jsonrpc.ErrTooBig), errors.Is(err, jsonrpc.ErrMessage):
+		ss.s.limitProto.Log(ss.s.o.Log, ss.s.o.Now(), slog.LevelWarn, "received bad JSON-RPC message", "peer", ss.name, "err", err)
+	default:
+		ss.s.limitProto.Log(ss.s.o.Log, ss.s.o.Now(), slog.LevelInfo, "connection dropped", "peer", ss.name, "err", err)
+	}
+}
+
+// handle does one message under the mutex. It returns false if the session is
+// to end.
+func (ss *session) handle(m jsonrpc.Message) bool {
+	ss.s.mu.Lock()
+	defer ss.s.mu.Unlock()
+	for ss.backlog() > readStop && !ss.dead {
+		ss.room.Wait()
+	}
+	if ss.dead {
+		return false
+	}
+	switch m.Kind {
+	case jsonrpc.Request:
+		ss.request(m)
+	case jsonrpc.Notification:
+		ss.notification(m)
+	default:
+		if string(m.ID) != `"echo"` {
+			ss.explain(errUnasked)
+			return false // as stock
+		}
+	}
+	return !ss.dead
+}
+
+var errUnasked = errors.New("reply to no request")
+
+// end removes all that the session has.
+func (ss *session) end() {
+	ss.s.mu.Lock()
+	defer ss.s.mu.Unlock()
+	if !ss.dead {
+		ss.dead = true
+		close(ss.gone)
+		ss.nc.Close()
+		ss.room.Broadcast()
+	}
+	ss.conn.Release()
+	for _, t := range ss.triggers {
+		t.drop()
+	}
+	for name := range ss.locks {
+		ss.unlock(name)
+	}
+	ss.subs, ss.byID, ss.out = nil, nil, nil
+	delete(ss.s.sessions, ss)
+}

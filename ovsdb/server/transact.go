@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/weirswitch/weir/ovsdb"
+	"github.com/weirswitch/weir/ovsdb/engine"
+	"github.com/weirswitch/weir/ovsdb/jsonrpc"
+)
+
+// trigger is a transaction that may have to wait.
+type trigger struct {
+	ss    *session
+	db    *database
+	id    json.RawMessage
+	key   string // canonical id
+	req   *engine.Request
+	timer *time.Timer
+}
+
+func (ss *session) transact(m jsonrpc.Message) error {
+	d, p, err := ss.database(m)
+	if err != nil {
+		return err
+	}
+	key, err := jsonrpc.Canonical(m.ID)
+	if err != nil {
+		return err
+	}
+	req, err := engine.NewRequest(p, ss.s.o.Now())
+	if err != nil {
+		return err
+	}
+	t := &trigger{ss: ss, db: d, id: m.ID, key: key, req: req}
+	committed, done := t.try()
+	if !done {
+		switch {
+		case ss.triggers[key] != nil:
+			t.stop()
+			return ovsdb.Errorf("duplicate request ID", "a transaction with this id is waiting")
+		case len(ss.triggers) >= maxTriggers:
+			t.stop()
+			return ovsdb.Errorf("resources exhausted", "more than %d transactions wait in a session", maxTriggers)
+		}
+		ss.triggers[key] = t
+		d.triggers = append(d.triggers, t)
+		return nil
+	}
+	if committed {
+		ss.s.retry(d)
+	}
+	return nil
+}
+
+// try runs the transaction. It answers it unless it is to wait, and tells
+// everybody of the commit.
+func (t *trigger) try() (committed, done bool) {
+	s := t.ss.s
+	out := t.db.Transact(t.req, engine.Env{Now: s.o.Now(), HasLock: t.ss.hasLock})
+	if out.Pending {
+		t.arm(out.Deadline)
+		return false, false
+	}
+	if out.Commit != nil {
+		s.committed(t.db, out.Commit)
+	}
+	t.ss.flush() // its own updates first, even if it is slow
+	t.ss.send(func(b []byte) []byte { return jsonrpc.AppendReply(b, t.id, out.Reply) })
+	return out.Commit != nil, true
+}
+
+// arm sets the timer for the deadline of a wait.
+func (t *trigger) arm(deadline time.Time) {
+	if t.timer != nil || deadline.IsZero() {
+		return
+	}
+	s := t.ss.s
+	t.timer = time.AfterFunc(max(0, deadline.Sub(s.o.Now()))+time.Millisecond, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.closed || t.ss.triggers[t.key] != t {
+			return
+		}
+		t.timer = nil
+		if committed, done := t.try(); done {
+			t.drop()
+			if committed {
+				s.retry(t.db)
+			}
+		}
+	})
+}
+
+func (t *trigger) stop() {
+	if t.timer != nil {
+		t.timer.Stop()
+		t.timer = nil
+	}
+}
+
+// drop forgets a waiting transaction.
+func (t *trigger) drop() {
+	t.stop()
+	if t.ss.triggers[t.key] == t {
+		delete(t.ss.triggers, t.key)
+	}
+	t.db.triggers = slices.DeleteFunc(t.db.triggers, func(x *trigger) bool { return x == t })
+}
+
+// retry tries the waiting transactions until none of them commits.
+func (s *Server) retry(d *database) {
+	for again := true; again; {
+		again = false
+		for _, t := range slices.Clone(d.triggers) {
+			if t.ss.triggers[t.key] != t {
+				continue
+			}
+			if committed, done := t.try(); done {
+				t.drop()
+				again = again || committed
+			}
+		}
+	}
+}

@@ -3,6 +3,7 @@
 package bpf
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"os"
@@ -194,4 +195,17 @@ func atLeast(release string, major, minor int) bool {
 	var a, b int
 	fmt.Sscanf(release, "%d.%d", &a, &b)
 	return a > major || a == major && b >= minor
+}
+
+// runUpcalls hands upcalls to handle until the function that it returns is called.
+func runUpcalls(t *testing.T, dp dpif.Datapath, handle func(*dpif.Upcall)) func() {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- dp.Run(ctx, handle) }()
+	return func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}
 }

@@ -173,7 +173,9 @@ inline_ long output(struct __sk_buff *skb, u32 no, int last)
 		else
 			err = clone_redirect(skb, to->ifindex, 0);
 	}
-	if (err && err != 2) { // NET_XMIT_CN: it is on its way
+	// NET_XMIT_CN of a device that is up: this packet is on its way, another was
+	// dropped; of one that is down: this was.
+	if (err && (err != 2 || !to->up)) {
 		st->tx_dropped++;
 		return 0;
 	}

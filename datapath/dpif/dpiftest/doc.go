@@ -45,7 +45,9 @@ var tests = []struct {
 	{"TCPNATFinished", 0, testTCPNATFinished},
 	{"TCPVLAN", 0, testTCPVLAN},
 	{"TCPSlowPath", 0, testTCPSlowPath},
+	{"TCP6", 0, testTCP6},
 	{"UDP", 0, testUDP},
+	{"USO", 0, testUSO},
 }
 
 // Run runs the suite against datapaths that open makes: one for each test, with a

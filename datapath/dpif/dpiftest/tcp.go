@@ -21,6 +21,8 @@ import (
 
 	"github.com/weirswitch/weir/datapath/dpif"
 	"github.com/weirswitch/weir/datapath/flow"
+	"github.com/weirswitch/weir/datapath/packet"
+	"github.com/weirswitch/weir/datapath/packet/packettest"
 )
 
 // station is a network namespace with one device, the host's end of a port's
@@ -29,7 +31,7 @@ type station struct {
 	l    *lab
 	fd   int
 	mac  net.HardwareAddr
-	addr net.IP
+	addr net.IP // and fd80::n, where n is its last byte
 }
 
 // in runs f on a thread in the station's namespace.
@@ -44,6 +46,19 @@ func (s *station) in(f func() error) error {
 		c <- f()
 	}()
 	return <-c
+}
+
+// parseIP returns 4 or 16 bytes.
+func parseIP(s string) net.IP {
+	ip := net.ParseIP(s)
+	if v4 := ip.To4(); v4 != nil {
+		return v4
+	}
+	return ip
+}
+
+func (s *station) addr6() net.IP {
+	return net.IP{0xfd, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, s.addr[3]}
 }
 
 // stations makes ports 1 and 2 with a station each, 10.0.0.1 and 10.0.0.2, that know
@@ -62,9 +77,6 @@ func (l *lab) stations(also ...string) (a, b *station) {
 			if e := unix.Unshare(unix.CLONE_NEWNET); e != nil {
 				err <- e
 				return
-			}
-			for _, f := range []string{"all", "default"} {
-				_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+f+"/disable_ipv6", []byte("1"), 0)
 			}
 			n, e := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 			fd <- n
@@ -98,9 +110,11 @@ func (l *lab) stations(also ...string) (a, b *station) {
 				nl.LinkSetUp(lo), nl.LinkSetUp(dev),
 				nl.AddrAdd(dev, &netlink.Addr{IPNet: &net.IPNet{IP: s.addr, Mask: net.CIDRMask(24, 32)}}),
 				neigh(peer.addr),
+				nl.AddrAdd(dev, &netlink.Addr{IPNet: &net.IPNet{IP: s.addr6(), Mask: net.CIDRMask(64, 128)}, Flags: unix.IFA_F_NODAD}),
+				neigh(peer.addr6()),
 			)
 			for _, a := range also {
-				err = errors.Join(err, neigh(net.ParseIP(a).To4()))
+				err = errors.Join(err, neigh(parseIP(a)))
 			}
 			return err
 		}))
@@ -145,7 +159,7 @@ func (l *lab) transfer(a, b *station, listen, dial string, size int) {
 	l.Helper()
 	var ln net.Listener
 	l.ok(b.in(func() (err error) {
-		ln, err = net.Listen("tcp4", listen)
+		ln, err = net.Listen("tcp", listen)
 		return err
 	}))
 	defer ln.Close()
@@ -186,7 +200,7 @@ func (l *lab) transfer(a, b *station, listen, dial string, size int) {
 	var c net.Conn
 	l.ok(a.in(func() (err error) {
 		d := net.Dialer{Timeout: patience}
-		c, err = d.Dial("tcp4", dial)
+		c, err = d.Dial("tcp", dial)
 		return err
 	}))
 	defer c.Close()
@@ -326,6 +340,68 @@ func testTCPSlowPath(l *lab) {
 	l.Logf("%d trains", trains.Load())
 	if trains.Load() == 0 {
 		l.Error("no train came to user space")
+	}
+	a.clean()
+	b.clean()
+}
+
+// testTCP6: the same over IPv6, with a changed address, to a receiver that verifies.
+func testTCP6(l *lab) {
+	a, b := l.stations("fd80::9")
+	l.noTxCsum("p2")
+	frame := packettest.IPv6(packettest.Addr{Src: 1, Dst: 2}, packet.ProtoTCP, packettest.TCPHeader(1, 2, 2, nil), 16)
+	fields := []flow.Field{flow.FieldEthType, flow.FieldVLANTCI, flow.FieldIPProto, flow.FieldIPFrag}
+	addr := func(f flow.Field, n uint64) dpif.Action {
+		return dpif.Set{Field: f, Value: flow.U128{Hi: 0xfd80 << 48, Lo: n}, Mask: flow.Ones(128)}
+	}
+	if !l.putOrSkip("NAT", l.match(1, 1, frame, fields...), addr(flow.FieldIPv6Dst, 2), set(flow.FieldIPTTL, 9), set(flow.FieldTCPDst, 80), output(2)) ||
+		!l.putOrSkip("NAT", l.match(2, 2, frame, fields...), addr(flow.FieldIPv6Src, 9), set(flow.FieldTCPSrc, 8080), output(1)) {
+		l.Skip("refused")
+	}
+	l.transfer(a, b, "[fd80::2]:80", "[fd80::9]:8080", 10<<20)
+	a.clean()
+	b.clean()
+	s := must(l.dp.FlowStats(1))(l)
+	l.Logf("%d packets of %d bytes on average", s.Packets, s.Bytes/s.Packets)
+	if s.Bytes < 10<<20 || s.Bytes/s.Packets < 1600 {
+		l.Errorf("%d bytes in %d packets: trains were cut", s.Bytes, s.Packets)
+	}
+}
+
+// testUSO: trains of datagrams (UDP_SEGMENT, udp(7)) pass whole and arrive as what they stand for.
+func testUSO(l *lab) {
+	a, b := l.stations()
+	l.put(l.match(1, 1, udpFrame(1), flow.FieldEthType, flow.FieldVLANTCI), output(2))
+	var pa, pb net.PacketConn
+	l.ok(a.in(func() (err error) { pa, err = net.ListenPacket("udp4", "10.0.0.1:1000"); return err }))
+	l.ok(b.in(func() (err error) { pb, err = net.ListenPacket("udp4", "10.0.0.2:2000"); return err }))
+	defer pa.Close()
+	defer pb.Close()
+	const size, n = 1001, 11
+	rc := must(pa.(*net.UDPConn).SyscallConn())(l)
+	var serr error
+	l.ok(rc.Control(func(fd uintptr) { serr = unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_SEGMENT, size) }))
+	l.ok(serr)
+	all := make([]byte, size*n-500)
+	for i := range all {
+		all[i] = pattern(i)
+	}
+	for _, off := range []bool{false, true} {
+		if off {
+			l.noTxCsum("p2")
+		}
+		_ = pb.SetDeadline(time.Now().Add(patience))
+		_ = must(pa.WriteTo(all, &net.UDPAddr{IP: b.addr, Port: 2000}))(l)
+		buf := make([]byte, 65536)
+		for i := range n {
+			m, _, err := pb.ReadFrom(buf)
+			if err != nil || !bytes.Equal(buf[:m], all[i*size:min((i+1)*size, len(all))]) {
+				l.Fatalf("offloads off: %v; datagram %d of %d: %d bytes: %v", off, i, n, m, err)
+			}
+		}
+	}
+	if s := must(l.dp.FlowStats(1))(l); s.Packets != 2 {
+		l.Errorf("%d packets, want 2 trains", s.Packets)
 	}
 	a.clean()
 	b.clean()

@@ -70,7 +70,7 @@ func (s *Style) SetOption(o getopt.Found) (ok bool, err error) {
 		s.Layout, s.Cells, s.Headings = List, Bare, false
 	case "max-column-width":
 		n, err := strconv.Atoi(o.Value)
-		if err != nil || n <= 0 {
+		if err != nil || n < 0 {
 			return true, fmt.Errorf("invalid --max-column-width \"%s\"", o.Value)
 		}
 		s.Width = n

@@ -123,7 +123,6 @@ var resets = []struct{ table, column, keep string }{
 	{"Interface", "ingress_policing_burst", ""},
 	{"Interface", "ingress_policing_kpkts_rate", ""},
 	{"Interface", "ingress_policing_kpkts_burst", ""},
-	{"Flow_Sample_Collector_Set", "", ""}, // all rows go
 }
 
 func emerReset(c *ctl.Context) error {
@@ -132,8 +131,6 @@ func emerReset(c *ctl.Context) error {
 		col := t.Column(x.column)
 		for _, r := range c.Txn.Rows(t) {
 			switch {
-			case x.column == "":
-				r.Delete()
 			case x.keep != "":
 				d := r.Get(col)
 				r.Set(col, ovsdb.NewMap())

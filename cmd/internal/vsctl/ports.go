@@ -89,6 +89,9 @@ func cmdAddBond(c *ctl.Context) error {
 
 func addPort(c *ctl.Context, ifaces, set []string) error {
 	bridgeName, name := c.Args[0], c.Args[1]
+	if name == "" {
+		return fmt.Errorf("port name must not be empty string")
+	}
 	m := bridgesOf(c)
 	if p := m.ports[name]; p != nil && c.Has("--may-exist") {
 		return samePort(c, p, ifaces)
@@ -171,22 +174,6 @@ func delPort(c *ctl.Context) error {
 	m := bridgesOf(c)
 	must := !c.Has("--if-exists")
 	name := c.Args[len(c.Args)-1]
-	var b *bridge
-	if len(c.Args) == 2 {
-		var err error
-		if b, err = m.bridge(c.Args[0]); err != nil {
-			if must {
-				return err
-			}
-			return nil
-		}
-	} else if local := m.bridges[name]; local != nil {
-		if !must {
-			return nil
-		}
-		return fmt.Errorf("cannot delete port %s because it is the local port for bridge %s "+
-			"(deleting this port requires deleting the entire bridge)", name, name)
-	}
 	p := m.ports[name]
 	if i := m.ifaces[name]; p == nil && i != nil && c.Has("--with-iface") {
 		p = i.port
@@ -195,10 +182,20 @@ func delPort(c *ctl.Context) error {
 		switch {
 		case !must:
 			return nil
+		case m.bridges[name] != nil:
+			return fmt.Errorf("cannot delete port %s because it is the local port for bridge %s "+
+				"(deleting this port requires deleting the entire bridge)", name, name)
 		case c.Has("--with-iface"):
 			return fmt.Errorf("no port or interface named %s", name)
 		}
 		return fmt.Errorf("no port named %s", name)
+	}
+	var b *bridge
+	if len(c.Args) == 2 {
+		var err error
+		if b, err = m.bridge(c.Args[0]); err != nil {
+			return err
+		}
 	}
 	if b != nil && p.bridge != b {
 		text := fmt.Sprintf("bridge %s does not have a port %s", b.name, name)

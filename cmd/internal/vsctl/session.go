@@ -164,8 +164,9 @@ func (s *session) try(ctx context.Context, db *replica.DB) (int, error) {
 	var warnings [][2]string
 	warn := func(module, text string) { warnings = append(warnings, [2]string{module, text}) }
 	var calls []*ctl.Context
-	for _, c := range s.plan.calls {
-		x := &ctl.Context{Call: c, Rules: rules, Schema: db.Schema, Txn: txn, Symbols: symbols, Warn: warn, State: line}
+	for i, c := range s.plan.calls {
+		x := &ctl.Context{Call: c, Rules: rules, Schema: db.Schema, Txn: txn, Symbols: symbols, Warn: warn, State: line,
+			Last: i == len(s.plan.calls)-1}
 		calls = append(calls, x)
 		err := c.Run(x)
 		if errors.Is(err, ctl.ErrAgain) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/weirswitch/weir/cmd/internal/vsctl/ctl"
 	"github.com/weirswitch/weir/cmd/internal/vsctl/replica"
+	"github.com/weirswitch/weir/firmware/base/stream"
 	"github.com/weirswitch/weir/ovsdb"
 	"github.com/weirswitch/weir/ovsdb/schema"
 )
@@ -58,6 +59,9 @@ func replace(c *ctl.Context, owner *replica.Row, column string, t *schema.Table,
 	}
 	var refs []ovsdb.Atom
 	for _, name := range names {
+		if !stream.IsName(name) {
+			c.Warn("vsctl", fmt.Sprintf("target type \"%s\" is possibly erroneous", name))
+		}
 		r := c.Txn.Insert(t)
 		r.SetName("target", ovsdb.One(ovsdb.Str(name)))
 		if text, ok := c.Option("--inactivity-probe"); ok {
@@ -220,7 +224,7 @@ func addMapping(c *ctl.Context) error {
 	}
 	col := aa.Table.Column("mappings")
 	aa.Verify(col)
-	aa.Set(col, ovsdb.NewMap(ovsdb.Pair{K: isid, V: vlan}).Union(aa.Get(col)))
+	aa.Set(col, aa.Get(col).Union(ovsdb.NewMap(ovsdb.Pair{K: isid, V: vlan})))
 	return nil
 }
 

@@ -58,10 +58,10 @@ func sorted(args []string, out string) string {
 	}
 	for _, a := range args {
 		if a == "json" || a == "--format=json" {
-			return stocktest.Blocks(strings.ReplaceAll(out, "],[", "],\n["), "\n")
+			return stocktest.Blocks(strings.NewReplacer("[[", "\n", "]]", "\n", "],[", "\n").Replace(out), "\n")
 		}
 		if a == "html" || a == "--format=html" {
-			return stocktest.Blocks(out, "  <tr>\n")
+			return stocktest.Blocks(strings.TrimSuffix(out, "</table>\n")+"\n", "  <tr>\n")
 		}
 		if a == "table" || a == "csv" || strings.HasPrefix(a, "--format=") {
 			return stocktest.Blocks(out, "\n")
@@ -99,14 +99,15 @@ func (p *pair) sameContents(t *testing.T, after string) bool {
 		return true
 	}
 	w, g := strings.Split(want, "\n"), strings.Split(got, "\n")
+	own := func(l string) string { row, _, _ := strings.Cut(l, " -> "); return row }
 	for _, l := range w {
 		if !slices.Contains(g, l) {
-			t.Errorf("after %s: only stock has %.1500s", after, l)
+			t.Errorf("after %s: only stock has %s", after, own(l))
 		}
 	}
 	for _, l := range g {
 		if !slices.Contains(w, l) {
-			t.Errorf("after %s: only ours has %.1500s", after, l)
+			t.Errorf("after %s: only ours has %s", after, own(l))
 		}
 	}
 	return false
@@ -195,9 +196,13 @@ type generator struct{ *rand.Rand }
 
 func (g *generator) pick(s ...string) string { return s[g.IntN(len(s))] }
 
-func (g *generator) bridge() string { return g.pick("br0", "br0", "br1", "br2", "fake1", "fake2", "nope") }
-func (g *generator) port() string   { return g.pick("p0", "p1", "p2", "p3", "p4", "bond0", "br0", "e1", "fake1") }
-func (g *generator) key() string    { return g.pick("a", "b", "c", "\"x y\"", "hwaddr", "stp-priority") }
+func (g *generator) bridge() string {
+	return g.pick("br0", "br0", "br1", "br2", "fake1", "fake2", "nope")
+}
+func (g *generator) port() string {
+	return g.pick("p0", "p1", "p2", "p3", "p4", "bond0", "br0", "e1", "fake1")
+}
+func (g *generator) key() string { return g.pick("a", "b", "c", "\"x y\"", "hwaddr", "stp-priority") }
 func (g *generator) value() string {
 	return g.pick("1", "2", "true", "abc", "\"x, y\"", "a-b.c", "00:11:22:33:44:55", "\"q\\\"r\"", "x=y", "@a", "[]", "")
 }

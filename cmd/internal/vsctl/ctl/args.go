@@ -35,15 +35,17 @@ func parseColumn(t *schema.Table, arg string, ops []string) (columnArg, error) {
 	if name == "" {
 		return c, fmt.Errorf("%s: missing column name", arg)
 	}
-	if c.column, err = FindColumn(t, name); err != nil {
+	if len(ops) == 0 && name == arg {
+		c.column, err = findReadable(t, name)
+	} else {
+		c.column, err = FindColumn(t, name)
+	}
+	if err != nil {
 		return c, err
 	}
 	if strings.HasPrefix(rest, ":") {
 		if c.key, rest, err = token(rest[1:]); err != nil {
 			return c, err
-		}
-		if c.key == "" {
-			return c, fmt.Errorf("%s: missing key", arg)
 		}
 		c.hasKey = true
 	}
@@ -127,13 +129,6 @@ func (c *Context) holds(r *replica.Row, text string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	// "=" without braces on a map or a set of many asks for what the value
-	// names only.
-	if arg.op == "=" || arg.op == "!=" {
-		if typ.IsMap() {
-			return have.Includes(want) == (arg.op == "="), nil
-		}
-	}
 	return compare(have, arg.op, want), nil
 }
 
@@ -197,8 +192,19 @@ func (c *Context) Assign(r *replica.Row, text string) error {
 	if err != nil {
 		return err
 	}
-	r.SetKey(arg.column, key, value)
+	c.setKey(r, arg.column, key, value)
 	return nil
+}
+
+// setKey changes one key of a map: on its own where no later command may want
+// to read it, else by way of the whole value.
+func (c *Context) setKey(r *replica.Row, col *schema.Column, key, value ovsdb.Atom) {
+	if c.Last && !r.Inserted() {
+		r.SetKey(col, key, value)
+		return
+	}
+	r.Verify(col)
+	r.Set(col, ovsdb.NewMap(ovsdb.Pair{K: key, V: value}).Union(r.Get(col)))
 }
 
 func writable(r *replica.Row, c *schema.Column) error {
@@ -216,7 +222,7 @@ func (c *Context) chosen(t *schema.Table) ([]*schema.Column, error) {
 	}
 	var cols []*schema.Column
 	for _, name := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' }) {
-		col, err := FindColumn(t, name)
+		col, err := findReadable(t, name)
 		if err != nil {
 			return nil, err
 		}

@@ -203,6 +203,7 @@ type Context struct {
 	Table   *table.Table              // printed instead of Out if not nil
 	Warn    func(module, text string) // a log line
 	State   any                       // of the caller's commands, shared by the calls of a line
+	Last    bool                      // no command comes behind this one
 	UUIDs   map[ovsdb.UUID]ovsdb.UUID // in Done: the real UUIDs of new rows
 }
 
@@ -264,7 +265,7 @@ func (s *Symbols) Check(warn func(module, text string)) error {
 			return fmt.Errorf("row id \"%s\" is referenced but never created (e.g. with \"-- --id=%s create ...\")", name, name)
 		}
 		if !y.used && y.table != nil && !y.table.IsRoot {
-			warn("vsctl", fmt.Sprintf("row id \"%s\" was created but no reference to it was inserted, so it will not appear in the database", name))
+			warn("vsctl", fmt.Sprintf("row id \"%s\" was created but no reference to it was inserted, so it will not actually appear in the database", name))
 		}
 	}
 	return nil

@@ -201,22 +201,7 @@ func needSet(c *Context) error {
 		return err
 	}
 	c.needRow(t)
-	return c.needWritten(t, c.Args[2:], []string{"="})
-}
-
-// needWritten is needColumns for columns of an existing row that get changed.
-func (c *Context) needWritten(t *schema.Table, args, ops []string) error {
-	for _, a := range args {
-		arg, err := parseColumn(t, a, ops)
-		if err != nil {
-			return err
-		}
-		if !arg.column.Mutable || arg.column.Index < 0 {
-			return fmt.Errorf("cannot modify read-only column %s in table %s", arg.column.Name, t.Name)
-		}
-		c.Needs.Column(t, arg.column)
-	}
-	return nil
+	return c.needColumns(t, c.Args[2:], []string{"="})
 }
 
 // target resolves table and record of a command that changes a row.
@@ -250,15 +235,12 @@ func needColumn(c *Context) error {
 	return c.needColName(t, c.Args[2:3])
 }
 
-// needColName is needWritten for arguments that are a column's name only.
+// needColName is needColumns for arguments that are a column's name only.
 func (c *Context) needColName(t *schema.Table, names []string) error {
 	for _, n := range names {
 		col, err := FindColumn(t, n)
 		if err != nil {
 			return err
-		}
-		if !col.Mutable || col.Index < 0 {
-			return fmt.Errorf("cannot modify read-only column %s in table %s", col.Name, t.Name)
 		}
 		c.Needs.Column(t, col)
 	}
@@ -274,28 +256,27 @@ func add(c *Context) error {
 	if err != nil {
 		return err
 	}
+	if err := writable(r, col); err != nil {
+		return err
+	}
 	typ := col.Type
 	typ.Min, typ.Max = 1, ovsdb.Unlimited
-	var atoms []ovsdb.Atom
 	for _, a := range c.Args[3:] {
 		d, err := ParseDatum(a, &typ, c.Symbols)
 		if err != nil {
 			return err
 		}
 		for i, k := range d.Keys() {
-			if d.IsMap() {
-				r.SetKey(col, k, d.Value(i))
+			switch {
+			case d.IsMap():
+				c.setKey(r, col, k, d.Value(i))
+			case c.Last && !r.Inserted():
+				r.AddElement(col, k)
+			default:
+				r.Verify(col)
+				r.Set(col, r.Get(col).Union(ovsdb.One(k)))
 			}
 		}
-		atoms = append(atoms, d.Keys()...)
-	}
-	switch {
-	case typ.IsMap():
-	case len(atoms) == 1:
-		r.AddElement(col, atoms[0])
-	default:
-		r.Verify(col)
-		r.Set(col, r.Get(col).Union(ovsdb.NewSet(atoms...)))
 	}
 	return nil
 }
@@ -309,12 +290,14 @@ func remove(c *Context) error {
 	if err != nil {
 		return err
 	}
+	if err := writable(r, col); err != nil {
+		return err
+	}
 	typ := col.Type
 	typ.Min, typ.Max = 1, ovsdb.Unlimited
 	keys := typ
 	keys.Value = nil
 	d := r.Get(col)
-	var gone []ovsdb.Atom
 	for _, a := range c.Args[3:] {
 		rm, err := ParseDatum(a, &typ, c.Symbols)
 		if err != nil && typ.IsMap() {
@@ -323,23 +306,11 @@ func remove(c *Context) error {
 		if err != nil {
 			return err
 		}
-		left := d.Minus(rm)
-		for _, k := range d.Keys() {
-			if !left.Has(k) {
-				gone = append(gone, k)
-			}
-		}
-		d = left
+		d = d.Minus(rm)
 	}
 	if d.Len() < col.Type.Min {
 		return fmt.Errorf("\"remove\" operation would put %d %s in column %s of table %s but the minimum number is %d",
 			d.Len(), plural(typ.IsMap()), col.Name, r.Table.Name, col.Type.Min)
-	}
-	if typ.IsMap() {
-		for _, k := range gone {
-			r.DeleteKey(col, k)
-		}
-		return nil
 	}
 	r.Verify(col)
 	r.Set(col, d)
@@ -372,6 +343,9 @@ func clearColumns(c *Context) error {
 		if err != nil {
 			return err
 		}
+		if err := writable(r, col); err != nil {
+			return err
+		}
 		if col.Type.Min > 0 {
 			return fmt.Errorf("\"clear\" operation cannot be applied to column %s of table %s, which is not allowed to be empty",
 				col.Name, r.Table.Name)
@@ -387,7 +361,7 @@ func needCreate(c *Context) error {
 		return err
 	}
 	c.Needs.Table(t)
-	return c.needColumns(t, c.Args[1:], []string{"="})
+	return nil
 }
 
 func create(c *Context) error {

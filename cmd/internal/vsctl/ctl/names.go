@@ -53,18 +53,31 @@ func FindTable(s *schema.Schema, name string) (*schema.Table, error) {
 	for i, t := range s.Tables {
 		names[i] = t.Name
 	}
-	switch hits := match(names, name); len(hits) {
+	hits := match(names, name)
+	switch len(hits) {
 	case 0:
 		return nil, fmt.Errorf("unknown table \"%s\"", name)
 	case 1:
 		return s.Tables[hits[0]], nil
 	}
-	return nil, fmt.Errorf("multiple table names match \"%s\"", name)
+	var list []string
+	for _, h := range hits {
+		list = append(list, names[h])
+	}
+	return nil, fmt.Errorf("\"%s\" matches multiple table names: %s", name, strings.Join(list, ", "))
 }
 
-// FindColumn resolves a column's name or abbreviation; "_uuid" counts as one.
+// findReadable is FindColumn for get, list and find, which print "_uuid" too.
+func findReadable(t *schema.Table, name string) (*schema.Column, error) {
+	if strings.EqualFold(name, "_uuid") {
+		return t.Column("_uuid"), nil
+	}
+	return FindColumn(t, name)
+}
+
+// FindColumn resolves a column's name or abbreviation.
 func FindColumn(t *schema.Table, name string) (*schema.Column, error) {
-	cols := append([]*schema.Column{t.Column("_uuid")}, t.Columns...)
+	cols := t.Columns
 	names := make([]string, len(cols))
 	for i, c := range cols {
 		names[i] = c.Name

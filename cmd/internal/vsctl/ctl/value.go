@@ -22,24 +22,24 @@ type Resolver interface {
 	Symbol(name string) ovsdb.UUID
 }
 
-// token cuts the first word or quoted string off s.
+// token cuts the first word off s. Within quotes, which may begin anywhere in
+// the word, nothing ends it.
 func token(s string) (tok, rest string, err error) {
-	if strings.HasPrefix(s, `"`) {
-		for i := 1; i < len(s); i++ {
-			switch s[i] {
-			case '\\':
-				i++
-			case '"':
-				return s[:i+1], s[i+1:], nil
-			}
+	quoted := false
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '"':
+			quoted = !quoted
+		case quoted && c == '\\':
+			i++
+		case !quoted && strings.IndexByte(delims, c) >= 0:
+			return s[:i], s[i:], nil
 		}
+	}
+	if quoted {
 		return "", "", fmt.Errorf("%s: quoted string extends past end of argument", s)
 	}
-	n := strings.IndexAny(s, delims)
-	if n < 0 {
-		n = len(s)
-	}
-	return s[:n], s[n:], nil
+	return s, "", nil
 }
 
 // ParseAtom reads an atom that is the whole of s. names may be nil.
@@ -114,6 +114,9 @@ func unquote(s string) (string, error) {
 			if !strings.ContainsRune(`"\/bfnrtu`, rune(s[i])) {
 				return "", fmt.Errorf("bad escape \\%c", s[i])
 			}
+			if s[i] == 'u' && len(s)-i < 5 {
+				return "", fmt.Errorf("quoted string ends within \\u escape")
+			}
 		case c == '\\':
 			return "", fmt.Errorf("unexpected backslash at end of quoted string")
 		}
@@ -167,13 +170,13 @@ func ParseDatum(s string, t *ovsdb.ColumnType, names Resolver) (ovsdb.Datum, err
 		p = rest
 		keys = append(keys, ks...)
 		if t.IsMap() {
-			switch {
+			switch p = strings.TrimLeft(p, " "); {
 			case p == "":
 				return fail("syntax error at \"") // stock prints the NUL and ends there
 			case p[0] != '=':
 				return fail("syntax error at \"%c\" expecting \"=\"", p[0])
 			}
-			vs, rest, err := element(p[1:], t.Value, false, names)
+			vs, rest, err := element(strings.TrimLeft(p[1:], " "), t.Value, false, names)
 			if err != nil {
 				return ovsdb.Datum{}, err
 			}
@@ -193,10 +196,14 @@ func ParseDatum(s string, t *ovsdb.ColumnType, names Resolver) (ovsdb.Datum, err
 			return fail("trailing garbage after \"%c\"", end)
 		}
 	}
+	what := "value"
+	if t.IsMap() {
+		what = "pair"
+	}
 	if n := len(keys); n < t.Min {
-		return fail("%d value(s) specified but the minimum number is %d", n, t.Min)
+		return fail("%d %s(s) specified but the minimum number is %d", n, what, t.Min)
 	} else if n > t.Max {
-		return fail("%d value(s) specified but the maximum number is %d", n, t.Max)
+		return fail("%d %s(s) specified but the maximum number is %d", n, what, t.Max)
 	}
 	return assemble(s, t, keys, values)
 }
@@ -226,9 +233,6 @@ func element(s string, t *ovsdb.BaseType, ranges bool, names Resolver) ([]ovsdb.
 	if err != nil {
 		return nil, "", err
 	}
-	if tok == "" && rest != "" {
-		tok, rest = rest[:1], rest[1:]
-	}
 	if t.Type == ovsdb.Integer && ranges {
 		atoms, err := integers(tok, t)
 		return atoms, rest, err
@@ -252,11 +256,8 @@ func integers(s string, t *ovsdb.BaseType) ([]ovsdb.Atom, error) {
 		if last, err = strconv.ParseInt(hi, 10, 64); err != nil {
 			return nil, fmt.Errorf("\"%s\" is not a valid integer or range", s)
 		}
-		if first >= last {
+		if first > last {
 			return nil, fmt.Errorf("\"%s\" is not a valid range. Range end cannot be before start.", s)
-		}
-		if last-first >= maxRange || last-first < 0 {
-			return nil, fmt.Errorf("\"%s\" is not a valid range. Maximum range size is %d elements.", s, maxRange)
 		}
 	}
 	var atoms []ovsdb.Atom
@@ -264,6 +265,9 @@ func integers(s string, t *ovsdb.BaseType) ([]ovsdb.Atom, error) {
 		if err := t.Check(ovsdb.Int(v)); err != nil {
 			return nil, constraint(err)
 		}
+	}
+	if last-first >= maxRange || last-first < 0 {
+		return nil, fmt.Errorf("\"%s\" is not a valid range. Maximum range size is %d elements.", s, maxRange)
 	}
 	for v := first; v <= last; v++ {
 		atoms = append(atoms, ovsdb.Int(v))

@@ -4,7 +4,6 @@ package replica
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/weirswitch/weir/ovsdb"
@@ -108,15 +107,9 @@ func (e *encoder) row(r *Row) bool {
 		e.insert(r)
 		return true
 	}
-	var whole, partial []*schema.Column
+	var whole []*schema.Column
 	for _, c := range r.Table.Columns {
-		s := r.state[c.Index]
-		if s == nil || r.base[c.Index].Equal(r.cols[c.Index]) && len(s.added) == 0 {
-			continue
-		}
-		if s.partial && !s.whole && !s.verify {
-			partial = append(partial, c)
-		} else if !r.base[c.Index].Equal(r.cols[c.Index]) {
+		if r.state[c.Index] != nil && !r.base[c.Index].Equal(r.cols[c.Index]) {
 			whole = append(whole, c)
 		}
 	}
@@ -127,17 +120,59 @@ func (e *encoder) row(r *Row) bool {
 		e.columns(r, whole)
 		e.b = append(e.b, '}')
 	}
-	if len(partial) > 0 {
-		e.op(`{"op":"mutate","table":`)
-		e.where(r)
-		e.b = append(e.b, `,"mutations":[`...)
-		first := true
-		for _, c := range partial {
-			first = e.mutations(r, c, first)
+	return e.mutate(r) || len(whole) > 0
+}
+
+// mutate appends the changes of single keys and elements.
+func (e *encoder) mutate(r *Row) bool {
+	n := 0
+	mutation := func(c *schema.Column, how string, value func()) {
+		if n++; n == 1 {
+			e.op(`{"op":"mutate","table":`)
+			e.where(r)
+			e.b = append(e.b, `,"mutations":[`...)
+		} else {
+			e.b = append(e.b, ',')
 		}
+		e.b = append(e.b, '[')
+		e.b = jsontree.AppendString(e.b, c.Name)
+		e.b = append(e.b, `,"`...)
+		e.b = append(e.b, how...)
+		e.b = append(e.b, `",`...)
+		value()
+		e.b = append(e.b, ']')
+	}
+	for _, c := range r.Table.Columns {
+		s := r.state[c.Index]
+		if s == nil {
+			continue
+		}
+		var old []ovsdb.Atom
+		var set []ovsdb.Pair
+		for _, p := range s.keys {
+			v, ok := r.cols[c.Index].Lookup(p.K)
+			if ok && v == p.V {
+				continue
+			}
+			if ok {
+				old = append(old, p.K)
+			}
+			set = append(set, p)
+		}
+		if len(old) > 0 {
+			mutation(c, "delete", func() { e.set(ovsdb.NewSet(old...).Keys()) })
+		}
+		if len(set) > 0 {
+			mutation(c, "insert", func() { e.datum(ovsdb.NewMap(set...)) })
+		}
+		if len(s.added) > 0 {
+			mutation(c, "insert", func() { e.set(ovsdb.NewSet(s.added...).Keys()) })
+		}
+	}
+	if n > 0 {
 		e.b = append(e.b, "]}"...)
 	}
-	return len(whole)+len(partial) > 0
+	return n > 0
 }
 
 func (e *encoder) insert(r *Row) {
@@ -175,55 +210,6 @@ func (e *encoder) columns(r *Row, cols []*schema.Column) {
 		e.datum(r.cols[c.Index])
 	}
 	e.b = append(e.b, '}')
-}
-
-// mutations appends what turns base into cols key by key.
-func (e *encoder) mutations(r *Row, c *schema.Column, first bool) bool {
-	base, now := r.base[c.Index], r.cols[c.Index]
-	mutate := func(how string, value func()) {
-		if !first {
-			e.b = append(e.b, ',')
-		}
-		first = false
-		e.b = append(e.b, '[')
-		e.b = jsontree.AppendString(e.b, c.Name)
-		e.b = append(e.b, `,"`...)
-		e.b = append(e.b, how...)
-		e.b = append(e.b, `",`...)
-		value()
-		e.b = append(e.b, ']')
-	}
-	var gone []ovsdb.Atom
-	var set []ovsdb.Pair
-	for _, k := range base.Keys() {
-		if v, ok := now.Lookup(k); base.IsMap() && ok {
-			if w, _ := base.Lookup(k); v != w {
-				gone = append(gone, k)
-			}
-		} else if !now.Has(k) {
-			gone = append(gone, k)
-		}
-	}
-	if len(gone) > 0 {
-		mutate("delete", func() { e.set(gone) })
-	}
-	if !now.IsMap() {
-		added := slices.Clone(r.state[c.Index].added)
-		slices.SortFunc(added, ovsdb.Atom.Compare)
-		if added = slices.Compact(added); len(added) > 0 {
-			mutate("insert", func() { e.set(added) })
-		}
-		return first
-	}
-	for i, k := range now.Keys() {
-		if v, ok := base.Lookup(k); !ok || v != now.Value(i) {
-			set = append(set, ovsdb.Pair{K: k, V: now.Value(i)})
-		}
-	}
-	if len(set) > 0 {
-		mutate("insert", func() { e.datum(ovsdb.NewMap(set...)) })
-	}
-	return first
 }
 
 func (e *encoder) increment(n *Counter) {

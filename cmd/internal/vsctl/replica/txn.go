@@ -49,10 +49,10 @@ type Row struct {
 
 // colState is what happened to a column.
 type colState struct {
-	verify  bool
-	whole   bool         // set as a whole, so nothing of the old value counts
-	partial bool         // keys or elements were set
-	added   []ovsdb.Atom // elements added to a set one by one, even if present
+	verify bool
+	whole  bool         // set as a whole, so nothing of the old value counts
+	keys   []ovsdb.Pair // keys of a map to set, see SetKey
+	added  []ovsdb.Atom // elements to add to a set, see AddElement
 }
 
 // Inserted reports whether the transaction made the row.
@@ -121,7 +121,7 @@ func (r *Row) Set(c *schema.Column, d ovsdb.Datum) {
 		return
 	}
 	s := r.at(c)
-	if r.cols[c.Index].Equal(d) && !s.partial {
+	if r.cols[c.Index].Equal(d) {
 		return
 	}
 	s.whole = true
@@ -140,29 +140,18 @@ func (x *Txn) touch(c *schema.Column) {
 // SetName is Set by the column's name.
 func (r *Row) SetName(name string, d ovsdb.Datum) { r.Set(r.Table.Column(name), d) }
 
-// SetKey sets the value of one key of a map, leaving the others to other
-// clients.
+// SetKey sets the value of one key of a map when the transaction is done, after
+// all that Set does to the column: other clients may change other keys at the
+// same time. Get does not see it.
 func (r *Row) SetKey(c *schema.Column, k, v ovsdb.Atom) {
 	s := r.at(c)
-	s.partial = true
-	pair := ovsdb.NewMap(ovsdb.Pair{K: k, V: v})
-	r.cols[c.Index] = pair.Union(r.cols[c.Index])
+	s.keys = append(s.keys, ovsdb.Pair{K: k, V: v})
 }
 
-// DeleteKey removes one key of a map, leaving the others to other clients.
-func (r *Row) DeleteKey(c *schema.Column, k ovsdb.Atom) {
-	s := r.at(c)
-	s.partial = true
-	r.cols[c.Index] = r.cols[c.Index].Minus(ovsdb.One(k))
-}
-
-// AddElement adds one element to a set, leaving the others to other clients.
+// AddElement adds one element to a set in the manner of SetKey.
 func (r *Row) AddElement(c *schema.Column, a ovsdb.Atom) {
 	s := r.at(c)
-	s.partial = true
 	s.added = append(s.added, a)
-	r.txn.touch(c)
-	r.cols[c.Index] = r.cols[c.Index].Union(ovsdb.One(a))
 }
 
 // Delete deletes the row. Of a table whose rows live by reference only, nothing

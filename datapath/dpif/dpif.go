@@ -29,7 +29,7 @@ type PortStats struct {
 	TxDropped          uint64 // outputs that the device refused, as far as the datapath is told; else they count as sent
 	UpcallPackets      uint64 // packets handed to user space
 	UpcallDropped      uint64 // packets that should have been, lost at the bound of the queue
-	RxMalformed        uint64 // packets dropped because not even an Ethernet header could be read
+	RxMalformed        uint64 // packets dropped because not even an Ethernet header could be read, or that came in a form that cannot be forwarded
 }
 
 // FlowID names a megaflow within a datapath.

@@ -312,3 +312,44 @@ func TestRawSocket(t *testing.T) {
 		t.Errorf("socket on no device: %v", err)
 	}
 }
+
+// TestWatchOverflow: when the kernel dropped events, the watcher is told to list again.
+func TestWatchOverflow(t *testing.T) {
+	l := inNetns(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	hold, resync := make(chan struct{}), make(chan struct{}, 100)
+	done := make(chan error, 1)
+	first := true
+	go func() {
+		done <- l.Watch(ctx, func(e netdev.Event) {
+			switch {
+			case e.Resync && first:
+				first = false
+				resync <- struct{}{}
+				<-hold
+			case e.Resync:
+				resync <- struct{}{}
+			}
+		})
+	}()
+	<-resync
+	lo, err := l.ByName("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3000 {
+		if err := l.SetMTU(lo.Index, 60000+i%2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(hold)
+	select {
+	case <-resync:
+	case <-time.After(5 * time.Second):
+		t.Error("no resync after lost events")
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

@@ -211,7 +211,8 @@ func (s *RawSocket) sendmsg(fd uintptr) bool {
 }
 
 // ReadBatch waits for frames and returns how many came; Frame gives each of them
-// until the next ReadBatch. A device that goes down is not an error; one
+// until the next ReadBatch. It returns 0 for a train of which struct virtio_net_hdr cannot
+// say what it is (of a tunnel's segments, say): the kernel has dropped that. A device that goes down is not an error; one
 // that is removed sends nothing more.
 func (s *RawSocket) ReadBatch() (int, error) {
 	r := s.recv
@@ -234,6 +235,8 @@ func (s *RawSocket) ReadBatch() (int, error) {
 		switch r.errno {
 		case 0:
 			return r.n, nil
+		case unix.EINVAL: // packet_rcv_vnet in net/packet/af_packet.c
+			return 0, nil
 		case unix.ENETDOWN, unix.EINTR, unix.ENOBUFS:
 			// A pending error of the socket, cleared by reading it.
 		default:
@@ -307,7 +310,7 @@ func strippedTag(ctl []byte) (tci, tpid uint16, ok bool) {
 // A checksum that GSO cannot describe is finished at once.
 func offloads(f *packet.Frame, h *VnetHdr, start int) error {
 	var g dpif.GSO
-	l, whole := offloadLayers(f)
+	l := offloadLayers(f)
 	off := int(binary.NativeEndian.Uint16(h[8:]))
 	if h[0]&vnetNeedsCsum != 0 {
 		at, has := l.CsumAt()
@@ -324,29 +327,41 @@ func offloads(f *packet.Frame, h *VnetHdr, start int) error {
 			packet.CompleteCsum(d, start, off, end, off == 6)
 		}
 	}
-	switch h[1] &^ vnetGSOECN {
-	case 0:
-	case vnetGSOTCP4, vnetGSOTCP6, vnetGSOUDP:
-		g.Size = binary.NativeEndian.Uint16(h[4:])
-		if !whole {
+	if h[1] != 0 {
+		// A train in a tunnel has the inner segments' description, which does not
+		// fit the outer headers; it cannot be forwarded in that form.
+		if h[1]&^vnetGSOECN != gsoType(&l) || h[0]&vnetNeedsCsum != 0 && !g.NeedsCsum {
 			return errFrame
 		}
-	default:
-		return errFrame
+		g.Size = binary.NativeEndian.Uint16(h[4:])
 	}
 	f.SetGSO(g)
 	return nil
 }
 
+// gsoType returns the type of a train with layers l, 0 if there is none.
+func gsoType(l *packet.Layers) byte {
+	switch {
+	case l.L4 == 0 || l.Frag != 0:
+	case l.Proto == packet.ProtoUDP:
+		return vnetGSOUDP
+	case l.Proto == packet.ProtoTCP && l.Net == packet.NetIPv4:
+		return vnetGSOTCP4
+	case l.Proto == packet.ProtoTCP:
+		return vnetGSOTCP6
+	}
+	return 0
+}
+
 // offloadLayers returns the layers of f, parsed behind two tags if f itself
-// was not, and whether there is a TCP or UDP header.
-func offloadLayers(f *packet.Frame) (packet.Layers, bool) {
+// was not.
+func offloadLayers(f *packet.Frame) packet.Layers {
 	l := *f.Layers()
 	if l.L4 == 0 {
 		var k flow.Key
 		packet.Parse(f.Data(), &packet.Meta{}, 2, &k, &l)
 	}
-	return l, l.L4 != 0 && (l.Proto == packet.ProtoTCP || l.Proto == packet.ProtoUDP)
+	return l
 }
 
 // VnetFor returns the header that describes f to the kernel, zero for a
@@ -358,10 +373,10 @@ func VnetFor(f *packet.Frame, h *VnetHdr) bool {
 	if g == (dpif.GSO{}) {
 		return true
 	}
-	l, whole := offloadLayers(f)
+	l := offloadLayers(f)
 	at, has := l.CsumAt()
 	if g.Size != 0 {
-		if !whole {
+		if h[1] = gsoType(&l); h[1] == 0 {
 			return false
 		}
 		if !g.NeedsCsum {
@@ -369,13 +384,8 @@ func VnetFor(f *packet.Frame, h *VnetHdr) bool {
 			g.NeedsCsum = true
 			f.SetGSO(g)
 		}
-		h[1] = vnetGSOUDP
 		hdr := l.L4 + 8
 		if l.Proto == packet.ProtoTCP {
-			h[1] = vnetGSOTCP4
-			if l.Net == packet.NetIPv6 {
-				h[1] = vnetGSOTCP6
-			}
 			d := f.Data()[l.L4:]
 			if d[13]&0x80 != 0 { // CWR goes on the first segment only
 				h[1] |= vnetGSOECN

@@ -29,6 +29,11 @@
 // has no tcx, a port's device must have no address and no bridge; PortAdd works all the
 // same and Isolated says so. The far leg of an internal port has no address anyway.
 //
+// Trains of segments inside of a tunnel (GSO of VXLAN and the like, sent by this host) cannot be
+// described to a packet socket; they are dropped and count as malformed: turn the
+// tunnel device's offloads off. A packet socket sends at most the MTU and one 0x8100 tag: frames of full size with
+// two tags, or an outer 0x88a8, need a larger MTU.
+//
 // # Bounds
 //
 // MaxFlows flows (then ErrFull), MaxMasks different masks (ErrFull), for each port 64

@@ -73,6 +73,10 @@ func (w *worker) receive() {
 			}
 			return
 		}
+		if n == 0 {
+			p.rxPackets.Add(1)
+			p.rxMalformed.Add(1)
+		}
 		now := time.Now().UnixNano()
 		for i := range n {
 			w.meta = packet.Meta{InPort: uint32(p.no)}

@@ -243,3 +243,45 @@ func TestNoAllocs(t *testing.T) {
 		t.Errorf("%v allocations per packet, %d outputs", a, n.n)
 	}
 }
+
+// BenchmarkHit is the work on a packet that hits a flow, but for the system calls.
+func BenchmarkHit(b *testing.B) {
+	for _, bc := range []struct {
+		name         string
+		flows, masks int
+	}{{"1flow", 1, 1}, {"1000flows", 1000, 1}, {"1000flows16masks", 1000, 16}} {
+		b.Run(bc.name, func(b *testing.B) {
+			tab := newTable(10000, 100, 1)
+			frames := make([][]byte, bc.flows)
+			meta := packet.Meta{InPort: 1}
+			for i := range frames {
+				frames[i] = packettest.UDP(packettest.Addr{Src: 1, Dst: 2}, uint16(i), 53, nil)
+				var k flow.Key
+				var l packet.Layers
+				packet.Parse(frames[i], &meta, 1, &k, &l)
+				var m flow.Mask
+				m.SetAll(flow.FieldInPort)
+				m.SetAll(flow.FieldTPSrc)
+				m.Set(flow.FieldIPSrc, flow.U128{Lo: uint64(i%bc.masks) << 4})
+				if err := tab.put(&dpif.Flow{ID: dpif.FlowID(i + 1), Key: k.Apply(&m), Mask: &m, Actions: []dpif.Action{dpif.Output{Port: 2}}}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			var (
+				k flow.Key
+				f packet.Frame
+				c cache
+				n counter
+			)
+			for i := 0; b.Loop(); i++ {
+				f.Reset(frames[i%len(frames)], 0, dpif.GSO{})
+				f.Parse(&meta, 1, &k)
+				tab.mu.RLock()
+				e := tab.lookup(&k, &c)
+				e.count(64, 1, 0)
+				tab.mu.RUnlock()
+				execute(&f, e.actions, &n)
+			}
+		})
+	}
+}

@@ -74,8 +74,10 @@ type (
 	// PushVLAN adds a VLAN tag with type TPID (0x8100 or 0x88a8), VID 0, or the
 	// VID and PCP of the tag outside before.
 	PushVLAN struct{ TPID uint16 }
-	// PopVLAN removes the outer VLAN tag; without one it does nothing.
-	PopVLAN struct{}
+	// PopVLAN removes the outer VLAN tag; without one it does nothing. Legacy
+	// says that it came as OpenFlow 1.0's strip_vlan: printed so, otherwise
+	// without meaning.
+	PopVLAN struct{ Legacy bool }
 	// SetVLANVID sets the VID; without a tag it adds one if PushIfNone
 	// (OpenFlow 1.0), else does nothing.
 	SetVLANVID struct {

@@ -93,6 +93,9 @@ func Text(a Action) string {
 	case PushVLAN:
 		return fmt.Sprintf("push_vlan:0x%04x", a.TPID)
 	case PopVLAN:
+		if a.Legacy {
+			return "strip_vlan"
+		}
 		return "pop_vlan"
 	case SetVLANVID:
 		return vlanWord("vid", a.PushIfNone, uint64(a.VID))

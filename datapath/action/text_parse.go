@@ -144,7 +144,7 @@ func u32(s string) (uint32, error) {
 
 // simple are the actions without an argument.
 var simple = map[string]Action{
-	"strip_vlan":   PopVLAN{},
+	"strip_vlan":   PopVLAN{Legacy: true},
 	"pop_vlan":     PopVLAN{},
 	"dec_mpls_ttl": DecMPLSTTL{},
 	"copy_ttl_out": CopyTTLOut{},

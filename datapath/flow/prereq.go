@@ -24,7 +24,7 @@ const (
 	PrereqND        // neighbour solicitation or advertisement
 	PrereqNDSolicit // ICMPv6 type 135, code 0
 	PrereqNDAdvert  // ICMPv6 type 136, code 0
-	PrereqCT        // ct_state=+trk and a tuple of the family of the field, see Met
+	PrereqCT        // a tracked, valid connection (see ctValid) of one of the IPs
 )
 
 // Ethernet types and IP protocols that prerequisites name.
@@ -158,9 +158,17 @@ func (p Prereq) Met(m *Match) bool {
 	case PrereqNDAdvert:
 		return icmp6(ICMPv6NDAdvert)
 	case PrereqCT:
-		return m.Key.U64(FieldCTState)&CTTracked != 0 && (ip4 || ip6)
+		return m.ctValid() && (ip4 || ip6)
 	}
 	return false
+}
+
+// ctValid reports whether every packet that matches m belongs to a connection:
+// a bit of ct_state says so that only those have, or tracked and not invalid.
+func (m *Match) ctValid() bool {
+	s, mask := m.Key.U64(FieldCTState), m.Mask.Get(FieldCTState).Lo
+	return s&(CTNew|CTEstablished|CTRelated|CTReply|CTSNAT|CTDNAT) != 0 ||
+		s&CTTracked != 0 && mask&CTInvalid != 0 && s&CTInvalid == 0
 }
 
 // Has reports whether f exists in every packet that matches m. For the

@@ -131,7 +131,7 @@ func FormatValue(f Field, v, m U128) string {
 	case fmtTCPFlags:
 		return flagsText(tcpFlagNames, v.Lo, m.Lo, 0xfff)
 	case fmtCTState:
-		return flagsText(ctStateNames, v.Lo, m.Lo, 0xffffffff)
+		return flagsText(ctStateNames, v.Lo, m.Lo, ctStateBits)
 	case fmtTunFlags:
 		return flagsText(tunFlagNames, v.Lo, m.Lo&TunOAM, 0xffff)
 	case fmtPacketType:
@@ -158,6 +158,9 @@ var tcpFlagNames = []flagName{
 	{1 << 0, "fin"}, {1 << 1, "syn"}, {1 << 2, "rst"}, {1 << 3, "psh"}, {1 << 4, "ack"}, {1 << 5, "urg"},
 	{1 << 6, "ece"}, {1 << 7, "cwr"}, {1 << 8, "ns"}, {1 << 9, "[200]"}, {1 << 10, "[400]"}, {1 << 11, "[800]"},
 }
+
+// ctStateBits are the bits of ct_state that have a meaning.
+const ctStateBits = 0xff
 
 var ctStateNames = []flagName{
 	{CTNew, "new"}, {CTEstablished, "est"}, {CTRelated, "rel"}, {CTReply, "rpl"}, {CTInvalid, "inv"},
@@ -405,7 +408,7 @@ func ParseValue(f Field, s string) (v, m U128, err error) {
 	case fmtTCPFlags:
 		v.Lo, m.Lo, err = parseFlags(tcpFlagNames, s, 0xfff)
 	case fmtCTState:
-		v.Lo, m.Lo, err = parseFlags(ctStateNames, s, 0xffffffff)
+		v.Lo, m.Lo, err = parseFlags(ctStateNames, s, ctStateBits)
 	case fmtTunFlags:
 		v.Lo, m.Lo, err = parseFlags(tunFlagNames, s, TunOAM)
 	case fmtPacketType:

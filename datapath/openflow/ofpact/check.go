@@ -139,6 +139,10 @@ func (c *checker) one(a action.Action) error {
 		return c.field(a, a.Src.Field)
 	case action.StackPop:
 		return c.field(a, a.Dst.Field)
+	case action.Resubmit:
+		if a.WithCT && !flow.PrereqCT.Met(&c.m) {
+			return inconsistent(a)
+		}
 	case action.OutputTrunc:
 		if a.Port >= ofp.PortLimit && a.Port != action.PortInPort && a.Port != action.PortLocal {
 			return fmt.Errorf("output of %d bytes to port %#x: %w", a.MaxLen, uint32(a.Port), ofp.BACBadOutPort)

@@ -126,21 +126,33 @@ func (d *ctx) one(r *ofp.Reader) action.Action {
 func subfield(r *ofp.Reader, ofs, n uint16) flow.Subfield {
 	f, bits := oxm.DecodeHeader(r)
 	if r.Err() == nil {
-		if n == 0 || int(ofs)+int(n) > bits {
+		if f == flow.FieldARPOp {
+			bits = arpOpBits
+		}
+		if n == 0 || int(ofs)+int(n) > bits || f == flow.FieldARPOp && int(ofs) >= f.Bits() {
 			r.Failf(ofp.BACBadSetLen, "bits %d to %d of %s", ofs, int(ofs)+int(n)-1, f)
 		}
 	}
 	return wireSubfield(f, ofs, n)
 }
 
-// wireSubfield maps bits of an entry to bits of the key's field; they differ
-// only in tun_flags, whose entry has the OAM bit alone.
+// wireSubfield maps bits of an entry to bits of the key's field. They differ in
+// tun_flags, whose entry has the OAM bit alone, and in arp_op, of which the key
+// has the low byte.
 func wireSubfield(f flow.Field, ofs, n uint16) flow.Subfield {
-	if f == flow.FieldTunFlags {
+	switch f {
+	case flow.FieldTunFlags:
 		ofs += tunFlagsOfs
+	case flow.FieldARPOp:
+		if w := uint16(f.Bits()); ofs+n > w {
+			n = w - min(ofs, w)
+		}
 	}
 	return flow.Subfield{Field: f, Ofs: ofs, N: n}
 }
+
+// arpOpBits is the width of arp_op on the wire.
+const arpOpBits = 16
 
 // tunFlagsOfs is the bit of FieldTunFlags that NXM_NX_TUN_FLAGS has as bit 0.
 const tunFlagsOfs = 3
@@ -355,6 +367,8 @@ func finishMove(r *ofp.Reader, n, so, do uint16, oxmPad bool) action.Action {
 		return nil
 	}
 	r.Zero(r.Len(), ofp.NXBRCMustBeZero)
+	m.Src.N = min(m.Src.N, m.Dst.N) // they differ if one is arp_op
+	m.Dst.N = m.Src.N
 	if !m.Dst.Field.Info().Writable {
 		r.Failf(ofp.BACBadSetArgument, "%s cannot be set", m.Dst.Field)
 	}

@@ -32,6 +32,7 @@ func readLoad(_ *ctx, r *ofp.Reader) action.Action {
 	if a.Value&^flow.Ones(int(n)).Lo != 0 {
 		r.Failf(ofp.BACBadArgument, "load of %#x to %d bits", a.Value, n)
 	}
+	a.Value &= flow.Ones(int(a.Dst.N)).Lo
 	if !a.Dst.Field.Info().Writable {
 		r.Failf(ofp.BACBadSetArgument, "%s cannot be set", a.Dst.Field)
 	}
@@ -91,8 +92,10 @@ func readController2(_ *ctx, r *ofp.Reader) action.Action {
 		switch typ {
 		case propMaxLen:
 			a.MaxLen = p.U16()
+			p.Skip(2)
 		case propID:
 			a.ID = p.U16()
+			p.Skip(2)
 		case propReason:
 			a.Reason = p.U8()
 		case propUserdata:

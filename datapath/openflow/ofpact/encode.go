@@ -213,8 +213,6 @@ func (e *encoder) extension(a action.Action) {
 		switch {
 		case a.WithCT:
 			e.nx(44, 16, func() { w.U16(ofp.PortTo10(a.InPort)); w.U8(a.Table) })
-		case a.Table == action.ResubmitSameTable:
-			e.nx(1, 16, func() { w.U16(ofp.PortTo10(a.InPort)) })
 		default:
 			e.nx(14, 16, func() { w.U16(ofp.PortTo10(a.InPort)); w.U8(a.Table) })
 		}
@@ -246,10 +244,10 @@ func (e *encoder) controller(a action.Controller) {
 	e.nx(37, 16, func() {
 		w.Zero(6)
 		if a.MaxLen != 0xffff {
-			PutProperty(w, propMaxLen, func() { w.U16(a.MaxLen) })
+			PutProperty(w, propMaxLen, func() { w.U16(a.MaxLen); w.Zero(2) })
 		}
 		if a.ID != 0 {
-			PutProperty(w, propID, func() { w.U16(a.ID) })
+			PutProperty(w, propID, func() { w.U16(a.ID); w.Zero(2) })
 		}
 		if a.Reason != 1 {
 			PutProperty(w, propReason, func() { w.U8(a.Reason) })
@@ -277,7 +275,14 @@ func PutProperty(w *ofp.Writer, typ uint16, body func()) {
 	w.Align(start)
 }
 
-func (e *encoder) ofsNbits(s flow.Subfield) { e.w.U16(wireOfs(s)<<6 | (s.N-1)&0x3f) }
+// ofsNbits writes the field of Nicira actions that ofsNbits of decode.go reads.
+func (e *encoder) ofsNbits(s flow.Subfield) {
+	n := s.N
+	if s == flow.FieldARPOp.All() {
+		n = arpOpBits
+	}
+	e.w.U16(wireOfs(s)<<6 | (n-1)&0x3f)
+}
 
 func (e *encoder) stack(sub uint16, s flow.Subfield) {
 	e.nx(sub, 24, func() {

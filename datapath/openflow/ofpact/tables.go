@@ -32,7 +32,7 @@ func actions10() map[uint16]decoder {
 		0:  {size: 8, read: readOutput10},
 		1:  {size: 8, read: readSetVLANVID},
 		2:  {size: 8, read: readSetVLANPCP},
-		3:  {size: 8, read: readPad4(action.PopVLAN{})},
+		3:  {size: 8, read: readPad4(action.PopVLAN{Legacy: true})},
 		4:  {size: 16, read: readMAC(flow.FieldEthSrc)},
 		5:  {size: 16, read: readMAC(flow.FieldEthDst)},
 		6:  {size: 8, read: read32(flow.FieldIPSrc)},

@@ -223,6 +223,9 @@ func AppendValue(w *ofp.Writer, f flow.Field, value, mask flow.U128, masked bool
 	if row == nil {
 		return false
 	}
+	if row.port == port32 && f == flow.FieldInPort {
+		row = rowFor(f, NXM) // what actions set is the 16-bit form
+	}
 	n := int(row.bytes)
 	ofs := uint(row.ofs)
 	if masked {

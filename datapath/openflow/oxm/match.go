@@ -12,7 +12,8 @@ import (
 // Cookie is the flow cookie that an NXM match may carry (NXM_NX_COOKIE).
 type Cookie struct{ Value, Mask uint64 }
 
-// cookieID is the entry of the cookie: 8 bytes, with a mask or not.
+// cookieID is the entry of the cookie: 8 bytes, with a mask or not. With a length
+// of 1 the same number is that of the MPLS TTL.
 var cookieID = ID{Class: nxmNX, Num: 30}
 
 // Decode reads entries until the end of r. A cookie is read into ck, refused if
@@ -23,7 +24,7 @@ func Decode(r *ofp.Reader, ck *Cookie, loose bool) (m flow.Match) {
 		if r.Err() != nil {
 			return
 		}
-		if h.id == cookieID {
+		if h.id == cookieID && h.n >= 8 {
 			decodeCookie(r, h, ck)
 			continue
 		}
@@ -88,10 +89,10 @@ var order = []flow.Field{
 	flow.FieldSCTPSrc, flow.FieldSCTPDst,
 	flow.FieldICMPType, flow.FieldICMPCode,
 	flow.FieldICMPv6Type, flow.FieldICMPv6Code,
-	flow.FieldNDTarget, flow.FieldNDReserved, flow.FieldNDOptionsType, flow.FieldNDSLL, flow.FieldNDTLL,
+	flow.FieldNDReserved, flow.FieldNDTarget, flow.FieldNDOptionsType, flow.FieldNDSLL, flow.FieldNDTLL,
 	flow.FieldARPOp, flow.FieldARPSPA, flow.FieldARPTPA, flow.FieldARPSHA, flow.FieldARPTHA,
-	flow.FieldTunID, flow.FieldTunSrc, flow.FieldTunDst, flow.FieldTunIPv6Src, flow.FieldTunIPv6Dst,
-	flow.FieldTunGBPID, flow.FieldTunGBPFlags, flow.FieldTunFlags,
+	flow.FieldTunID, flow.FieldTunFlags, flow.FieldTunSrc, flow.FieldTunDst, flow.FieldTunIPv6Src, flow.FieldTunIPv6Dst,
+	flow.FieldTunGBPID, flow.FieldTunGBPFlags,
 	flow.FieldReg0, flow.FieldReg1, flow.FieldReg2, flow.FieldReg3,
 	flow.FieldReg4, flow.FieldReg5, flow.FieldReg6, flow.FieldReg7,
 	flow.FieldReg8, flow.FieldReg9, flow.FieldReg10, flow.FieldReg11,
@@ -108,6 +109,13 @@ var order = []flow.Field{
 // Bits of fields without their prerequisites, which no decoder lets in, are left out.
 func Append(w *ofp.Writer, m *flow.Match, ck Cookie, v ofp.Version) {
 	for _, f := range order {
+		if v >= ofp.V15 && f >= flow.FieldReg0 && f <= flow.FieldReg15 {
+			// OpenFlow 1.5 has a name of its own for pairs of registers.
+			if i := f - flow.FieldReg0; i%2 == 0 {
+				appendIf(w, m, flow.FieldXReg0+i/2, v)
+			}
+			continue
+		}
 		mask := m.Mask.Get(f)
 		if mask.IsZero() || !m.Has(f) {
 			continue
@@ -162,7 +170,8 @@ func appendIf(w *ofp.Writer, m *flow.Match, f flow.Field, v ofp.Version) {
 	}
 	value := m.Key.Get(f).Rsh(uint(s.Ofs)).And(flow.Ones(int(s.N)))
 	all := flow.Ones(int(s.N))
-	if mask != all && row.maskable {
+	// tun_flags has one bit that counts of 16, and is never written as exact.
+	if (mask != all || f == flow.FieldTunFlags) && row.maskable {
 		row.putHeader(w, 2*int(row.bytes), true)
 		putValue(w, value, int(row.bytes))
 		putValue(w, mask, int(row.bytes))

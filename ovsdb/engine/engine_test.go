@@ -336,7 +336,7 @@ func TestMaxReply(t *testing.T) {
 func TestLarge(t *testing.T) {
 	db := twinDB(t)
 	var ops []string
-	const n = 10000
+	const n = 5000
 	for i := range n {
 		ops = append(ops, fmt.Sprintf(`{"op":"insert","table":"named","uuid-name":"u%d","row":{"name":"same","number":%d}},
 		{"op":"update","table":"named","where":[["_uuid","==",["named-uuid","u%d"]]],"row":{"name":"n%d"}},{"op":"select","table":"named","where":[["name","==","n%d"]],"columns":["number"]}`, i, i, i, i, i))

@@ -56,11 +56,14 @@ func TestParse(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	if _, err := jsontree.Parse([]byte(`[1,2,3]`), jsontree.Limits{Values: 4}); err != nil {
-		t.Error(err)
+	for _, in := range []string{`[1,2,3]`, `["a,b[",{},"\",\"{"]`, `{"a":[ ],"b,:":{ }}`, ` [ [ ] , [ { } ] ] `} {
+		n := jsontree.Limits{Values: 4 + strings.Count(in, "b,:")}
+		if _, err := jsontree.Parse([]byte(in), n); err != nil {
+			t.Errorf("%s: %v", in, err)
+		}
 	}
 	for _, in := range []string{`[1,2,3,4]`, `{"a":1,"b":2}`} {
-		if _, err := jsontree.Parse([]byte(in), jsontree.Limits{Values: 4}); err == nil || !strings.Contains(err.Error(), "more than 4 values") {
+		if _, err := jsontree.Parse([]byte(in), jsontree.Limits{Values: 4}); err == nil || !strings.Contains(err.Error(), "more than 4") {
 			t.Errorf("%s: %v", in, err)
 		}
 	}
@@ -116,6 +119,20 @@ func TestReals(t *testing.T) {
 	}
 	if got := string(jsontree.AppendReal([]byte("x"), math.NaN())); got != "x0" {
 		t.Errorf("NaN: %s", got)
+	}
+}
+
+// A text that would be a large tree is refused without one.
+func TestBomb(t *testing.T) {
+	for _, elem := range []string{`0,`, `[],`, `{"a":{}},`} {
+		bomb := []byte("[" + strings.Repeat(elem, 1<<20) + "0]")
+		if n := testing.AllocsPerRun(3, func() {
+			if _, err := jsontree.Parse(bomb, jsontree.Limits{}); err == nil {
+				t.Fatal("accepted")
+			}
+		}); n > 10 {
+			t.Errorf("%s: %v allocations", elem, n)
+		}
 	}
 }
 

@@ -16,9 +16,10 @@ const (
 	// parser has the same limit.
 	MaxDepth = 1000
 	// MaxValues bounds the tree: each value, and each object key, costs 56
-	// bytes. A transaction that inserts 10,000 full Interface rows has some
-	// 900,000.
-	MaxValues = 1 << 20
+	// bytes, and as much again while it is parsed. A transaction that adds 1,000
+	// ports to a bridge has some 60,000. A text with more is refused before
+	// anything is allocated.
+	MaxValues = 1 << 18
 )
 
 // Limits bounds what Parse builds. The text's length is the caller's to bound.
@@ -47,6 +48,10 @@ func Parse(text []byte, lim Limits) (Value, error) {
 		lim.Values = MaxValues
 	}
 	p := parser{text: text, lim: lim}
+	if n := count(text); n > lim.Values {
+		p.fail("%d values, more than %d", n, lim.Values)
+		return Value{}, p.err
+	}
 	p.space()
 	v := p.value(0)
 	p.space()
@@ -57,6 +62,35 @@ func Parse(text []byte, lim Limits) (Value, error) {
 		return Value{}, p.err
 	}
 	return v, nil
+}
+
+// count returns the number of values and keys of a text, if it is JSON; else some
+// number. It allocates nothing.
+func count(text []byte) int {
+	n := 1
+	open := false // the last token opened an array or object
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; c {
+		case ' ', '\t', '\n', '\r':
+			continue
+		case '"':
+			for i++; i < len(text) && text[i] != '"'; i++ {
+				if text[i] == '\\' {
+					i++
+				}
+			}
+		case ',', ':', '[', '{':
+			n++
+			open = c == '[' || c == '{'
+			continue
+		case ']', '}':
+			if open {
+				n--
+			}
+		}
+		open = false
+	}
+	return n
 }
 
 // parser carries one sticky error.

@@ -139,11 +139,7 @@ func addPort(c *ctl.Context, ifaces, set []string) error {
 
 // samePort checks what --may-exist found.
 func samePort(c *ctl.Context, p *port, ifaces []string) error {
-	call := fmt.Sprintf("\"--may-exist %s %s %s", c.Name, c.Args[0], p.name)
-	if c.Name == "add-bond" {
-		call += " " + strings.Join(ifaces, " ")
-	}
-	call += "\""
+	call := "\"" + c.String() + "\""
 	if p.bridge.name != c.Args[0] {
 		return fmt.Errorf("%s but %s is actually attached to bridge %s", call, p.name, p.bridge.name)
 	}

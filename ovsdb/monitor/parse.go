@@ -148,8 +148,8 @@ func (t *table) parse(v Version, r jsontree.Value) ([]query.Clause, error) {
 	cols, ok := r.Get("columns")
 	if !ok { // all, and _version
 		for _, c := range append(slices.Clone(t.Columns), t.Column("_version")) {
-			if err := t.add(c, sel, r); err != nil {
-				return nil, err
+			if !t.add(c, sel) {
+				return nil, ovsdb.Errorf(ovsdb.ErrSyntax, "column %s mentioned more than once", c.Name)
 			}
 		}
 	}
@@ -161,8 +161,8 @@ func (t *table) parse(v Version, r jsontree.Value) ([]query.Clause, error) {
 		if c == nil {
 			return nil, ovsdb.SyntaxErrorf(ovsdb.ErrSyntax, cols, "%s is not a valid column name", e.Str())
 		}
-		if err := t.add(c, sel, cols); err != nil {
-			return nil, err
+		if !t.add(c, sel) {
+			return nil, ovsdb.SyntaxErrorf(ovsdb.ErrSyntax, cols, "column %s mentioned more than once", c.Name)
 		}
 	}
 	w, ok := r.Get("where")
@@ -176,12 +176,13 @@ func (t *table) parse(v Version, r jsontree.Value) ([]query.Clause, error) {
 	return cond.Clauses(), nil
 }
 
-func (t *table) add(c *schema.Column, sel Select, v jsontree.Value) error {
+// add adds a column, unless it is there.
+func (t *table) add(c *schema.Column, sel Select) bool {
 	if slices.ContainsFunc(t.cols, func(h column) bool { return h.Name == c.Name }) {
-		return ovsdb.SyntaxErrorf(ovsdb.ErrSyntax, v, "column %s mentioned more than once", c.Name)
+		return false
 	}
 	t.cols = append(t.cols, column{c, sel})
-	return nil
+	return true
 }
 
 // parseConds reads <monitor-cond-update-requests>: for each table an array of
@@ -205,8 +206,11 @@ func (m *Monitor) parseConds(requests jsontree.Value) (map[*table]query.Conditio
 			return nil, ovsdb.Errorf(ovsdb.ErrSyntax, "table %s no monitor-cond-change JSON array", name)
 		}
 		for _, r := range value.Array() {
-			if err := members("table "+name, r, map[string]jsontree.Kind{"where": jsontree.Array}); err != nil {
+			if err := members("table "+name, r, map[string]jsontree.Kind{"where": jsontree.Array, "columns": jsontree.Array}); err != nil {
 				return nil, err
+			}
+			if _, ok := r.Get("columns"); ok {
+				return nil, ovsdb.SyntaxErrorf(ovsdb.ErrSyntax, r, "changing columns is unsupported")
 			}
 			w, ok := r.Get("where")
 			if !ok {

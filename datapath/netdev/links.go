@@ -25,6 +25,7 @@ type Link struct {
 	MTU     int  // bytes of payload of an Ethernet frame
 	Up      bool // the administrator's wish: IFF_UP
 	Carrier bool // IFF_LOWER_UP: there is a link
+	Running bool // operationally up (RFC 2863): the kernel sends; a moment behind Carrier
 	Master  int  // index of the bridge or bond that it is a member of, 0: none
 	// Peer is the index of a veth's other end, or of the device that this one is stacked on; 0: none.
 	Peer int
@@ -42,7 +43,8 @@ func linkOf(nlk netlink.Link) Link {
 	l := Link{
 		Index: a.Index, Name: a.Name, Kind: nlk.Type(), Alias: a.Alias,
 		MAC: slices.Clone(a.HardwareAddr), MTU: a.MTU, Up: a.RawFlags&unix.IFF_UP != 0, Carrier: a.RawFlags&unix.IFF_LOWER_UP != 0,
-		Master: a.MasterIndex, Peer: a.ParentIndex, PeerElsewhere: a.NetNsID >= 0,
+		Running: a.OperState == netlink.OperUp,
+		Master:  a.MasterIndex, Peer: a.ParentIndex, PeerElsewhere: a.NetNsID >= 0,
 	}
 	if a.Statistics != nil {
 		l.Stats = LinkStats(*a.Statistics)

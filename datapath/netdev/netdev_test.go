@@ -277,6 +277,15 @@ func TestRawSocket(t *testing.T) {
 	if err := l.SetUp(p.Near.Index, true); err != nil {
 		t.Fatal(err)
 	}
+	for _, n := range []string{p.Near.Name, p.Far.Name} { // before that the kernel drops
+		for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+			if d, err := l.ByName(n); err != nil || d.Running {
+				break
+			} else if time.Now().After(end) {
+				t.Fatalf("%s does not become operational", n)
+			}
+		}
+	}
 	open := func(i int) *netdev.RawSocket {
 		s, err := netdev.OpenRaw(i, netdev.RawConfig{Receive: true})
 		if err != nil {

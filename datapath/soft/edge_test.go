@@ -52,8 +52,21 @@ func wires(t *testing.T, n int) (nl *netlink.Handle, ports, hosts []netlink.Link
 			t.Fatal(err)
 		}
 		ports, hosts = append(ports, lp), append(hosts, lh)
+		running(t, nl, p)
+		running(t, nl, h)
 	}
 	return nl, ports, hosts
+}
+
+// running waits until the kernel sends on a device, a moment after its carrier came.
+func running(t *testing.T, nl *netlink.Handle, name string) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if d, err := nl.LinkByName(name); err == nil && d.Attrs().OperState == netlink.OperUp {
+			return
+		}
+	}
+	t.Fatalf("%s does not become operational", name)
 }
 
 func open(t *testing.T, cfg soft.Config, ports ...netlink.Link) *soft.Datapath {

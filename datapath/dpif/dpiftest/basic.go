@@ -452,6 +452,8 @@ func testLinkDown(l *lab) {
 		l.Logf("this datapath is not told that the device is down: %+v", s)
 	}
 	l.ok(l.nl.LinkSetUp(p2))
+	l.running(l.nl, "p2")
+	l.running(l.nl, "h2")
 	l.put(l.match(2, 2, d), output(1))
 	l.send(1, d)
 	l.expect(2, d)

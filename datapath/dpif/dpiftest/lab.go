@@ -144,7 +144,19 @@ func (l *lab) pair(a, b string) (netlink.Link, netlink.Link) {
 	lb := must(l.nl.LinkByName(b))(l)
 	l.ok(l.nl.LinkSetUp(la))
 	l.ok(l.nl.LinkSetUp(lb))
+	l.running(l.nl, a)
+	l.running(l.nl, b)
 	return la, lb
+}
+
+// running waits until the kernel sends on a device: for a moment after it got its carrier
+// its queue still drops everything (net/core/link_watch.c).
+func (l *lab) running(nl *netlink.Handle, name string) {
+	l.Helper()
+	l.eventually(name+" is operational", func() bool {
+		d, err := nl.LinkByName(name)
+		return err == nil && d.Attrs().OperState == netlink.OperUp
+	})
 }
 
 // portPair makes a veth pair whose first end is port no, without a socket on the other.

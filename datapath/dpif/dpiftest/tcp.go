@@ -119,6 +119,23 @@ func (l *lab) stations(also ...string) (a, b *station) {
 			return err
 		}))
 	}
+	for i, s := range ss {
+		l.running(l.nl, fmt.Sprintf("p%d", i+1))
+		l.ok(s.in(func() error {
+			nl, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+			if err != nil {
+				return err
+			}
+			defer nl.Close()
+			for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+				d, err := nl.LinkByName(fmt.Sprintf("h%d", i+1))
+				if err != nil || d.Attrs().OperState == netlink.OperUp {
+					return err
+				}
+			}
+			return errors.New("device does not become operational")
+		}))
+	}
 	return ss[0], ss[1]
 }
 

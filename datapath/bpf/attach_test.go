@@ -220,6 +220,8 @@ func TestLinkState(t *testing.T) {
 	if err := netlink.LinkSetUp(dev); err != nil {
 		t.Fatal(err)
 	}
+	waitUp(t, l.wires[1].near)
+	waitUp(t, l.wires[1].far)
 	l.send(t, 1, f)
 	l.send(t, 1, sentinel())
 	if got := l.recv(t, 2); len(got) != 1 || !bytes.Equal(got[0], f) {

@@ -58,7 +58,8 @@ type wire struct {
 	sock      *netdev.RawSocket // on far
 }
 
-// newWire makes the pair name, name+"h" in the current namespace, both up.
+// newWire makes the pair name, name+"h" in the current namespace, both up and
+// operational (before, the kernel drops what is sent).
 func newWire(t *testing.T, name string) *wire {
 	t.Helper()
 	err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: name + "h"})
@@ -76,11 +77,25 @@ func newWire(t *testing.T, name string) *wire {
 		}
 		*p = l.Attrs().Index
 	}
+	waitUp(t, w.near)
+	waitUp(t, w.far)
 	if w.sock, err = netdev.OpenRaw(w.far, netdev.RawConfig{Receive: true}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.sock.Close() })
 	return w
+}
+
+// waitUp waits until a device of the current namespace is operational.
+func waitUp(t *testing.T, ifindex int) {
+	t.Helper()
+	eventually(t, "the device is operational", func() bool {
+		l, err := netlink.LinkByIndex(ifindex)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l.Attrs().OperState == netlink.OperUp
+	})
 }
 
 // lab is a datapath with ports 1 to n, each the near end of a wire.
@@ -122,7 +137,8 @@ func (l *lab) recv(t *testing.T, p dpif.Port) (frames [][]byte) {
 	for {
 		n, err := s.ReadBatch()
 		if err != nil {
-			t.Fatalf("host %d: no sentinel after %d frames: %v", p, len(frames), err)
+			st, _ := l.dp.PortStats(p)
+			t.Fatalf("%s: host %d: no sentinel after %d frames: %v; port %+v", l.wires[p-1].name, p, len(frames), err, st)
 		}
 		for i := range n {
 			var f packet.Frame

@@ -100,6 +100,7 @@ func newStation(t *testing.T, d *Datapath, no int) *station {
 	if err != nil {
 		t.Fatal(err)
 	}
+	waitUp(t, near.Attrs().Index) // with a veth device its far end is too
 	return s
 }
 

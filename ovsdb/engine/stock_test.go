@@ -4,14 +4,17 @@ package engine_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/weirswitch/weir/ovsdb"
 	"github.com/weirswitch/weir/ovsdb/engine"
 	"github.com/weirswitch/weir/ovsdb/internal/twintest"
 )
@@ -24,31 +27,43 @@ type twin struct {
 	snames      *twintest.Names
 	names       *twintest.Names
 	strict      bool
+	skip        bool // the transaction would show the fault below
+	skipped     int
 	lastResults string
-	nodes       []int // of the rows inserted, those in table node
 }
 
-// learnNodes notes which of the rows that were just inserted are in table node.
-func (w *twin) learnNodes(ops string, result any, n int) {
-	var list []any
-	if err := json.Unmarshal([]byte(ops), &list); err != nil {
-		w.t.Fatal(err)
+// Append makes twin the engine's log. It refuses, and so leaves out of the
+// comparison, what stock 3.1 does wrong: where a transaction changes a row, and
+// leaves another unreferenced that the row refers to weakly, that reference stays,
+// to nothing. RFC 7047, section 3.2, <base-type>, says that it goes.
+func (w *twin) Append(c *engine.Commit) error {
+	gone := map[ovsdb.Atom]bool{}
+	for _, ch := range c.Changes {
+		if ch.New == nil {
+			gone[ovsdb.Ref(ch.ID)] = true
+		}
 	}
-	res := result.([]any)
-	for i, op := range list {
-		r, _ := res[i].(map[string]any)
-		if r["uuid"] == nil {
+	for _, ch := range c.Changes {
+		if ch.Old == nil || ch.New == nil || w.strict {
 			continue
 		}
-		if o, _ := op.(map[string]any); o["table"] == "node" {
-			w.nodes = append(w.nodes, n)
+		for _, col := range ch.Table.Weak {
+			d := ch.Old.Get(col.Index)
+			for _, a := range slices.Concat(d.Keys(), d.Values()) {
+				if gone[a] {
+					w.skip = true
+					return errors.New("left out")
+				}
+			}
 		}
-		n++
 	}
+	return nil
 }
 
 func newTwin(t *testing.T) *twin {
-	return &twin{t: t, stock: twintest.StartStock(t), db: twinDB(t), snames: twintest.NewNames(), names: twintest.NewNames()}
+	w := &twin{t: t, stock: twintest.StartStock(t), db: twinDB(t), snames: twintest.NewNames(), names: twintest.NewNames()}
+	w.db.SetLog(w)
+	return w
 }
 
 // run compares one transaction; ops is operations with commas between, or "".
@@ -57,10 +72,7 @@ func (w *twin) run(ops string) bool {
 	if ops != "" {
 		ops = "," + ops
 	}
-	want, err := w.stock.Transact(w.snames.Fill(ops))
-	if err != nil {
-		w.t.Fatalf("stock: %v\nafter %s", err, ops)
-	}
+	w.skip = false
 	now := time.Now()
 	req, err := engine.ParseTransact([]byte(`["twin"`+w.names.Fill(ops)+`]`), now)
 	if err != nil {
@@ -70,6 +82,14 @@ func (w *twin) run(ops string) bool {
 	if o.Pending {
 		o = w.db.Transact(req, engine.Env{Now: o.Deadline})
 	}
+	if w.skip {
+		w.skipped++
+		return true
+	}
+	want, err := w.stock.Transact(w.snames.Fill(ops))
+	if err != nil {
+		w.t.Fatalf("stock: %v\nafter %s", err, ops)
+	}
 	var got any
 	d := json.NewDecoder(strings.NewReader(string(o.Reply)))
 	d.UseNumber()
@@ -77,9 +97,7 @@ func (w *twin) run(ops string) bool {
 		w.t.Fatalf("reply is not JSON: %v\n%s", err, o.Reply)
 	}
 	w.snames.Learn(want)
-	before := w.names.Len()
 	w.names.Learn(got)
-	w.learnNodes(`[`+strings.TrimPrefix(ops, ",")+`]`, got, before)
 	g, s := twintest.Text(w.names.Normal(got)), twintest.Text(w.snames.Normal(want))
 	w.lastResults = g
 	if g != s && (w.strict || !sameError(w.names.Normal(got), w.snames.Normal(want))) {
@@ -132,10 +150,6 @@ func TestStockTable(t *testing.T) {
 
 // randomSeed returns the seed of this run and prints it: 1, so that a run is like
 // the one before, or WEIR_SEED.
-//
-// With other seeds about one run in thirty meets a fault of stock 3.1: a row that
-// a transaction changes keeps a weak reference to one that the same transaction
-// leaves unreferenced.
 func randomSeed(t testing.TB) uint64 {
 	seed := uint64(1)
 	if s := os.Getenv("WEIR_SEED"); s != "" {
@@ -171,18 +185,27 @@ func sameError(got, want any) bool {
 var valueErrors = map[any]bool{"syntax error": true, "constraint violation": true, "unknown column": true, "ovsdb error": true,
 	"range error": true, "domain error": true}
 
+// liveNodes returns which of the rows inserted are in table node.
+func liveNodes(db *engine.DB, names *twintest.Names) []int {
+	var ids []string
+	for r := range db.Snapshot().Rows(db.Schema().Table("node")) {
+		ids = append(ids, r.ID.String())
+	}
+	return names.Indexes(ids)
+}
+
 func TestStockRandom(t *testing.T) {
 	seed := randomSeed(t)
 	g := twintest.NewGenerator(seed)
 	w := newTwin(t)
-	n := 3000
+	n := 2000
 	if testing.Short() {
 		n = 500
 	}
 	failed := 0
 	kinds := map[string]int{}
 	for i := range n {
-		g.Rows, g.Nodes = w.names.Len(), w.nodes
+		g.Rows, g.Nodes = w.names.Len(), liveNodes(w.db, w.names)
 		if !w.run(g.Transaction()) {
 			break
 		}
@@ -196,5 +219,8 @@ func TestStockRandom(t *testing.T) {
 			break
 		}
 	}
-	t.Logf("%d transactions, %d with an error: %v", n, failed, kinds)
+	t.Logf("%d transactions, %d left out, %d with an error: %v", n, w.skipped, failed, kinds)
+	if w.skipped > n/20 {
+		t.Error("too many left out")
+	}
 }

@@ -21,10 +21,33 @@ type writer struct {
 	table *schema.Table // whose object is open; nil: none
 }
 
-func newWriter(now time.Time) *writer {
+func newWriter(now time.Time, isDiff bool) *writer {
 	b := append([]byte(nil), `{"_date":`...)
 	b = strconv.AppendInt(b, now.UnixMilli(), 10)
-	return &writer{b: append(b, `,"_is_diff":true`...)}
+	if isDiff {
+		b = append(b, `,"_is_diff":true`...)
+	}
+	return &writer{b: b}
+}
+
+// plain reports whether a commit must be written without differences. The stock
+// server's reader (3.1) takes what stands for a column that has its default for
+// the new value, though its writer writes a difference there too. That is the
+// same unless the default is not empty and the column is of many elements.
+func plain(c *engine.Commit) bool {
+	for i := range c.Changes {
+		ch := &c.Changes[i]
+		if ch.Old == nil || ch.New == nil {
+			continue
+		}
+		for _, i := range ch.Changed {
+			col := ch.Table.Columns[i]
+			if col.Type.Min > 0 && col.Type.Max > 1 && !col.Ephemeral && ch.Old.Get(i).Equal(col.Default) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // row begins a row's value.
@@ -68,7 +91,8 @@ func (w *writer) end(comment string) []byte {
 // encode returns the record's text for a commit, nil if nothing of it is
 // stored: only ephemeral columns changed.
 func encode(c *engine.Commit, now time.Time) []byte {
-	w := newWriter(now)
+	isDiff := !plain(c)
+	w := newWriter(now, isDiff)
 	for i := range c.Changes {
 		ch := &c.Changes[i]
 		t := ch.Table
@@ -86,7 +110,7 @@ func encode(c *engine.Commit, now time.Time) []byte {
 		for n, i := range stored {
 			col := t.Columns[i]
 			d := ch.New.Get(i)
-			if ch.Old != nil {
+			if ch.Old != nil && isDiff {
 				d = ovsdb.ModifyOf(&col.Type, ch.Old.Get(i), d)
 			}
 			w.column(n == 0, col, d)
@@ -102,7 +126,7 @@ func encode(c *engine.Commit, now time.Time) []byte {
 // encodeAll returns the record's text that makes a whole snapshot, nil if it is
 // empty.
 func encodeAll(s *engine.Snapshot, now time.Time, comment string) []byte {
-	w := newWriter(now)
+	w := newWriter(now, true)
 	for _, t := range s.Schema().Tables {
 		for r := range s.Rows(t) {
 			w.row(t, r.ID)

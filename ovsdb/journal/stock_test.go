@@ -78,10 +78,11 @@ func fill(t *testing.T, db *engine.DB, seed uint64, n int) {
 	commits := 0
 	for range n {
 		g.Rows = names.Len()
-		g.Nodes = nil
-		for i := range g.Rows {
-			g.Nodes = append(g.Nodes, i)
+		var live []string
+		for r := range db.Snapshot().Rows(db.Schema().Table("node")) {
+			live = append(live, r.ID.String())
 		}
+		g.Nodes = names.Indexes(live)
 		o := run(t, db, names.Fill(g.Transaction()))
 		var result any
 		if o.Reply != nil {

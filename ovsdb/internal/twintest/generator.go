@@ -13,7 +13,7 @@ import (
 // that was inserted.
 type Generator struct {
 	Rows  int   // rows inserted so far
-	Nodes []int // those of them in table node
+	Nodes []int // those of them that are in table node now
 
 	r   *rand.Rand
 	ids int // named UUIDs in this transaction
@@ -33,9 +33,11 @@ func (g *Generator) chance(percent int) bool { return g.r.IntN(100) < percent }
 // and lets it stand.)
 func (g *Generator) ref() string {
 	switch {
-	case g.chance(45):
-		return fmt.Sprintf(`["named-uuid","n%d"]`, g.r.IntN(4))
-	case len(g.Nodes) == 0 || g.chance(3):
+	case g.ids > 0 && g.chance(55):
+		return fmt.Sprintf(`["named-uuid","n%d"]`, g.r.IntN(g.ids))
+	case g.chance(2):
+		return `["named-uuid","n3"]` // often one that nobody inserts
+	case len(g.Nodes) == 0 || g.chance(2):
 		return `["uuid","@99999999@"]`
 	}
 	n := len(g.Nodes)
@@ -49,6 +51,9 @@ func (g *Generator) any() string {
 	}
 	return fmt.Sprintf(`["uuid","@%d@"]`, g.Rows-1-g.r.IntN(min(g.Rows, 40)))
 }
+
+// Ref refers to a row of table node.
+func (g *Generator) Ref() string { return g.ref() }
 
 func (g *Generator) atom(kind string) string {
 	switch kind {

@@ -122,6 +122,17 @@ var (
 	refRE  = regexp.MustCompile(`@[0-9]+@`)
 )
 
+// Indexes returns the numbers of those of the UUIDs that are known.
+func (n *Names) Indexes(ids []string) []int {
+	var out []int
+	for i, id := range n.uuid {
+		if slices.Contains(ids, id) {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
 // Learn takes the UUIDs that inserts returned.
 func (n *Names) Learn(result any) {
 	list, _ := result.([]any)

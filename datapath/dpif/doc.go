@@ -26,11 +26,11 @@
 // VLAN: a flow whose mask has any bit of eth_type or of a field of a later
 // stage has all bits of vlan_tci's presence exact; the caller sees to that.
 //
-// FlowPut with an ID that is there replaces the actions at once (no packet
-// sees neither or a mixture) and keeps the counters; key and mask must be the
-// same. The same key and mask under another ID is refused with ErrExist: two
-// misses of one flow must not make two megaflows. FlowDel returns the final counters: what a packet counted before the
-// flow disappeared is in them.
+// FlowPut with an ID that is there replaces the actions at once (no packet sees
+// neither or a mixture) and keeps the counters; key and mask must be the same.
+// The same key and mask under another ID is refused with ErrExist: two misses
+// of one flow must not make two megaflows. FlowDel returns the final counters:
+// what a packet counted before the flow disappeared is in them.
 //
 // # Actions
 //
@@ -40,16 +40,17 @@
 // that header. Checksums (IPv4 header, TCP, UDP, ICMPv6 pseudo header) follow
 // every Set. Output to a port that has gone, or back to a device that is down,
 // drops and counts at the port. Output to the port of arrival is done if asked:
-// the decision is the caller's. A Flow with an action that the datapath
-// cannot do is refused with *Unsupported; the caller then serves these packets
-// with a flow whose only action is Userspace, and with Execute.
+// the decision is the caller's. A Flow with an action that the datapath cannot
+// do is refused with *Unsupported; the caller then serves these packets with a
+// flow whose only action is Userspace, and with Execute.
 //
 // # Large packets
 //
-// On Linux a packet may be a train of TCP segments (GSO) longer than the MTU, and
-// its transport checksum may be unfinished. A datapath forwards such packets as
-// they are, counts them as one packet with the bytes that they have, and hands
-// them to user space with Packet.GSO set; Execute takes them back the same way.
+// On Linux a packet may be a train of TCP segments (GSO) longer than the MTU,
+// and its transport checksum may be unfinished. A datapath forwards such
+// packets as they are, counts them as one packet with the bytes that they have,
+// and hands them to user space with Packet.GSO set; Execute takes them back the
+// same way.
 //
 // # Threads
 //
@@ -57,11 +58,12 @@
 // one or more goroutines of the datapath until its context ends; the handler
 // must not keep the Upcall or its packet after it returned. While the handler
 // runs, further upcalls wait in a bounded queue; at the bound they are dropped
-// and counted at the port of arrival (PortStats.UpcallDropped), fairly: a
-// port that floods loses its own packets first.
+// and counted at the port of arrival (PortStats.UpcallDropped), fairly: a port
+// that floods loses its own packets first.
 //
 // # Errors
 //
-// *Unsupported (with a reason for the user), ErrExist, ErrNotExist, ErrFull (the table bound is
-// reached; nothing changed), ErrClosed, each wrapped with the operation and its operands.
+// *Unsupported (with a reason for the user), ErrExist, ErrNotExist, ErrFull
+// (the table bound is reached; nothing changed), ErrClosed, each wrapped with
+// the operation and its operands.
 package dpif

@@ -11,8 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// EnsureInternal makes or adopts an internal port and returns it as it is then. Done again it
-// changes nothing. It is called on a thread of the namespace that l was opened in.
+// EnsureInternal makes or adopts an internal port and returns it as it is then.
+// Done again it changes nothing. It is called on a thread of the namespace that
+// l was opened in.
 func (l *Links) EnsureInternal(w Internal) (InternalPort, error) {
 	present, err := l.List()
 	if err != nil {
@@ -104,8 +105,9 @@ func (l *Links) apply(o Op) error {
 // addrGenNone is IN6_ADDR_GEN_MODE_NONE (linux/if_link.h).
 const addrGenNone = 1
 
-// quiet keeps the kernel from sending anything by itself on the far end of an internal
-// port: no IPv6 addresses, and so no router solicitations and multicast reports.
+// quiet keeps the kernel from sending anything by itself on the far end of an
+// internal port: no IPv6 addresses, and so no router solicitations and
+// multicast reports.
 func (l *Links) quiet(index int, name string) error {
 	// Without IPv6 in the kernel there is nothing to turn off.
 	err := l.h.LinkSetIP6AddrGenMode(device(index), addrGenNone)

@@ -19,8 +19,8 @@ const tcxDrop = 2
 // see them first. It ends with Close or with the process.
 type Guard struct{ link link.Link }
 
-// NewGuard puts a guard on the device with the index, in the network namespace of the
-// calling thread.
+// NewGuard puts a guard on the device with the index, in the network namespace
+// of the calling thread.
 func NewGuard(ifindex int) (g *Guard, err error) {
 	defer func() {
 		if err != nil {

@@ -34,8 +34,9 @@ const (
 	aliasPrefix = "weir internal port "
 )
 
-// FarName returns the name of the far end of the internal port of that
-// name: "weir-" and 10 characters from a hash, 15 bytes, since the name itself may have that many.
+// FarName returns the name of the far end of the internal port of that name:
+// "weir-" and 10 characters from a hash, 15 bytes, since the name itself may
+// have that many.
 func FarName(name string) string {
 	h := sha256.Sum256([]byte(name))
 	return farPrefix + strings.ToLower(base32.StdEncoding.EncodeToString(h[:]))[:unix.IFNAMSIZ-1-len(farPrefix)]
@@ -86,9 +87,10 @@ func (o Op) String() string {
 }
 
 // PlanInternals returns the steps, in order, from the devices that are present
-// to the internal ports that are wanted. A pair that is there is adopted, never made anew, wherever its near end is
-// now; one whose near end got another name is deleted. Without keep, pairs that are not wanted are
-// deleted. A wanted name that another device has is left alone and in the error.
+// to the internal ports that are wanted. A pair that is there is adopted, never
+// made anew, wherever its near end is now; one whose near end got another name
+// is deleted. Without keep, pairs that are not wanted are deleted. A wanted
+// name that another device has is left alone and in the error.
 func PlanInternals(present []Link, wanted []Internal, keep bool) (ops []Op, err error) {
 	byName := map[string]*Link{}
 	for i := range present {
@@ -157,8 +159,8 @@ func adjust(w Internal, near, far *Link) (ops []Op) {
 	return ops
 }
 
-// pairs returns the internal ports among the devices: veths whose name and alias, or
-// name and peer's name, agree.
+// pairs returns the internal ports among the devices: veths whose name and
+// alias, or name and peer's name, agree.
 func pairs(present []Link) (ps []InternalPort) {
 	byIndex := map[int]*Link{}
 	for i := range present {

@@ -92,7 +92,8 @@ func (l *Links) Close() {
 	l.ns.Close()
 }
 
-// listTries bounds how often a listing that changed under our hands is read again.
+// listTries bounds how often a listing that changed under our hands is read
+// again.
 const listTries = 10
 
 // List returns all devices, by index.
@@ -115,7 +116,8 @@ func (l *Links) List() ([]Link, error) {
 	return links, nil
 }
 
-// ByName returns the device of that name; errors.Is(err, unix.ENODEV) if there is none.
+// ByName returns the device of that name; errors.Is(err, unix.ENODEV) if there
+// is none.
 func (l *Links) ByName(name string) (Link, error) {
 	g, err := l.h.LinkByName(name)
 	var none netlink.LinkNotFoundError
@@ -153,7 +155,8 @@ func (l *Links) SetMAC(index int, mac net.HardwareAddr) error {
 	return named(l.h.LinkSetHardwareAddr(device(index), mac), "set address %v of device %d", mac, index)
 }
 
-// Delete removes a virtual device, a veth with its peer. It is no error if it is gone.
+// Delete removes a virtual device, a veth with its peer. It is no error if it
+// is gone.
 func (l *Links) Delete(index int) error {
 	err := l.h.LinkDel(device(index))
 	if errors.Is(err, unix.ENODEV) {
@@ -181,9 +184,9 @@ type Event struct {
 // watchBuffer bounds the kernel's memory for events that wait, in bytes.
 const watchBuffer = 1 << 20
 
-// Watch calls handle for every change of a device: made, gone, renamed, up, down, any
-// other. When the kernel had to drop events it calls it with Resync. It returns
-// nil when ctx ends.
+// Watch calls handle for every change of a device: made, gone, renamed, up,
+// down, any other. When the kernel had to drop events it calls it with Resync.
+// It returns nil when ctx ends.
 func (l *Links) Watch(ctx context.Context, handle func(Event)) error {
 	s, err := nl.SubscribeAt(l.ns, netns.None(), unix.NETLINK_ROUTE, unix.RTNLGRP_LINK)
 	if err != nil {

@@ -264,7 +264,8 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// TestRawSocket: a frame with a tag arrives as it was sent, our own are not heard.
+// TestRawSocket: a frame with a tag arrives as it was sent, our own are not
+// heard.
 func TestRawSocket(t *testing.T) {
 	l := inNetns(t)
 	for _, f := range []string{"all", "default"} {
@@ -322,7 +323,8 @@ func TestRawSocket(t *testing.T) {
 	}
 }
 
-// TestWatchOverflow: when the kernel dropped events, the watcher is told to list again.
+// TestWatchOverflow: when the kernel dropped events, the watcher is told to
+// list again.
 func TestWatchOverflow(t *testing.T) {
 	l := inNetns(t)
 	ctx, cancel := context.WithCancel(t.Context())

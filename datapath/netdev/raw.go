@@ -59,9 +59,9 @@ type RawConfig struct {
 }
 
 // RawSocket sends and receives whole frames on one device: an AF_PACKET socket
-// with PACKET_VNET_HDR, so that trains of segments (GSO) and checksums that are not
-// finished pass both ways. Send may be called by many goroutines, ReadBatch by one at
-// a time; Close ends both. No call allocates.
+// with PACKET_VNET_HDR, so that trains of segments (GSO) and checksums that are
+// not finished pass both ways. Send may be called by many goroutines, ReadBatch
+// by one at a time; Close ends both. No call allocates.
 type RawSocket struct {
 	file *os.File
 	conn syscall.RawConn
@@ -102,8 +102,8 @@ func htons(v uint16) uint16 {
 	return binary.NativeEndian.Uint16(b[:])
 }
 
-// OpenRaw opens a socket on the device with the index, in the network namespace of the
-// calling thread.
+// OpenRaw opens a socket on the Ethernet device with the index, in the network
+// namespace of the calling thread.
 func OpenRaw(ifindex int, cfg RawConfig) (s *RawSocket, err error) {
 	defer func() {
 		if err != nil {
@@ -173,14 +173,26 @@ func setupRaw(fd, ifindex int, cfg *RawConfig) error {
 			return os.NewSyscallError("setsockopt PACKET_ADD_MEMBERSHIP", err)
 		}
 	}
-	return os.NewSyscallError("bind", unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: proto, Ifindex: ifindex}))
+	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: proto, Ifindex: ifindex}); err != nil {
+		return os.NewSyscallError("bind", err)
+	}
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return os.NewSyscallError("getsockname", err)
+	}
+	if ll, ok := sa.(*unix.SockaddrLinklayer); !ok || ll.Hatype != unix.ARPHRD_ETHER {
+		return errNotEthernet
+	}
+	return nil
 }
+
+var errNotEthernet = errors.New("not an Ethernet device")
 
 // Close closes the socket; calls that wait return os.ErrClosed.
 func (s *RawSocket) Close() error { return s.file.Close() }
 
-// Send sends a frame. It does not wait: where the device or the socket cannot take
-// it, the frame is lost and the error says why.
+// Send sends a frame. It does not wait: where the device or the socket cannot
+// take it, the frame is lost and the error says why.
 func (s *RawSocket) Send(frame []byte, vnet *VnetHdr) error {
 	if len(frame) == 0 {
 		return unix.EINVAL
@@ -210,10 +222,11 @@ func (s *RawSocket) sendmsg(fd uintptr) bool {
 	}
 }
 
-// ReadBatch waits for frames and returns how many came; Frame gives each of them
-// until the next ReadBatch. It returns 0 for a train of which struct virtio_net_hdr cannot
-// say what it is (of a tunnel's segments, say): the kernel has dropped that. A device that goes down is not an error; one
-// that is removed sends nothing more.
+// ReadBatch waits for frames and returns how many came; Frame gives each of
+// them until the next ReadBatch. It returns 0 for a train of which struct
+// virtio_net_hdr cannot say what it is (of a tunnel's segments, say): the
+// kernel has dropped that. A device that goes down is not an error; one that is
+// removed sends nothing more.
 func (s *RawSocket) ReadBatch() (int, error) {
 	r := s.recv
 	for i := range r.msgs {
@@ -254,9 +267,9 @@ func (r *rawRecv) recvmmsg(fd uintptr) bool {
 // errFrame is why Frame refuses what came.
 var errFrame = errors.New("frame too long, or a train that cannot be described")
 
-// Frame makes f the frame number i of the last batch, with a stripped VLAN tag put back,
-// and parses it as Frame.Parse does; ok is that of Parse. An
-// error means a frame that cannot be forwarded. f uses the socket's memory.
+// Frame makes f the frame number i of the last batch, with a stripped VLAN tag
+// put back, and parses it as Frame.Parse does; ok is that of Parse. An error
+// means a frame that cannot be forwarded. f uses the socket's memory.
 func (s *RawSocket) Frame(i int, f *packet.Frame, m *packet.Meta, maxVLANs int, k *flow.Key) (ok bool, err error) {
 	r := s.recv
 	msg := &r.msgs[i]
@@ -306,8 +319,8 @@ func strippedTag(ctl []byte) (tci, tpid uint16, ok bool) {
 	return tci, tpid, true
 }
 
-// offloads sets f's GSO from the header h, whose checksum starts at start of the frame.
-// A checksum that GSO cannot describe is finished at once.
+// offloads sets f's GSO from the header h, whose checksum starts at start of
+// the frame. A checksum that GSO cannot describe is finished at once.
 func offloads(f *packet.Frame, h *VnetHdr, start int) error {
 	var g dpif.GSO
 	l := offloadLayers(f)
@@ -364,9 +377,9 @@ func offloadLayers(f *packet.Frame) packet.Layers {
 	return l
 }
 
-// VnetFor returns the header that describes f to the kernel, zero for a
-// packet without offloads. Of a train with a finished checksum it unfinishes it, since the kernel
-// wants it so. False: f says that it is a train but is none.
+// VnetFor returns the header that describes f to the kernel, zero for a packet
+// without offloads. Of a train with a finished checksum it unfinishes it, since
+// the kernel wants it so. False: f says that it is a train but is none.
 func VnetFor(f *packet.Frame, h *VnetHdr) bool {
 	*h = VnetHdr{}
 	g := f.GSO()

@@ -87,7 +87,8 @@ func TestVnetRefused(t *testing.T) {
 	}
 }
 
-// TestVnetFinish: an unfinished checksum that GSO cannot describe is finished on arrival.
+// TestVnetFinish: an unfinished checksum that GSO cannot describe is finished
+// on arrival.
 func TestVnetFinish(t *testing.T) {
 	a := packettest.Addr{Src: 1, Dst: 2}
 	// SCTP: CRC32c at offset 8.

@@ -84,7 +84,8 @@ func csumAt(l *Layers) int {
 }
 
 // CsumAt returns where the checksum of the transport header is, relative to
-// that header: 16 for TCP, 6 for UDP, 2 for ICMP; false if there is none of 16 bits.
+// that header: 16 for TCP, 6 for UDP, 2 for ICMP; false if there is none of 16
+// bits.
 func (l *Layers) CsumAt() (int, bool) {
 	at := csumAt(l)
 	return at - l.L4, at != 0
@@ -103,8 +104,8 @@ func LooksPartial(d []byte, l *Layers) bool {
 }
 
 // CompleteCsum finishes a partial checksum: the field at start+off holds the
-// sum of a pseudo header or 0, the sum runs from start to end. A computed 0 becomes
-// 0xffff if udp. It reports false, and does nothing, if the field is
+// sum of a pseudo header or 0, the sum runs from start to end. A computed 0
+// becomes 0xffff if udp. It reports false, and does nothing, if the field is
 // not in the frame.
 func CompleteCsum(d []byte, start, off, end int, udp bool) bool {
 	if start < 0 || off < 0 || end > len(d) || start+off+2 > end {

@@ -397,8 +397,8 @@ func unhex(t *testing.T, s string) []byte {
 	return b
 }
 
-// TestSegment: the segments of a train are packets that gopacket reads, with right
-// checksums, and together they are the payload.
+// TestSegment: the segments of a train are packets that gopacket reads, with
+// right checksums, and together they are the payload.
 func TestSegment(t *testing.T) {
 	const seed = 9
 	r := rand.New(rand.NewPCG(seed, 1))

@@ -10,8 +10,9 @@ import (
 	"github.com/weirswitch/weir/datapath/packet/packettest"
 )
 
-// prefixFields are the fields that a cut frame may have with another value
-// than the whole: only eth_type, which becomes that of the tag or the SNAP header that was cut.
+// prefixFields are the fields that a cut frame may have with another value than
+// the whole: only eth_type, which becomes that of the tag or the SNAP header
+// that was cut.
 func checkPrefix(t *testing.T, d []byte, cut int, whole *flow.Key) {
 	t.Helper()
 	var k flow.Key

@@ -8,7 +8,8 @@ import (
 	"fmt"
 )
 
-// TCP flags that the segments of a train do not share (RFC 9293, 3.1; RFC 3168, 6.1.2).
+// TCP flags that the segments of a train do not share (RFC 9293, 3.1; RFC 3168,
+// 6.1.2).
 const (
 	tcpFIN = 0x01
 	tcpPSH = 0x08
@@ -18,10 +19,11 @@ const (
 // ErrSegment is why a frame cannot be cut into segments.
 var ErrSegment = errors.New("neither an unfragmented TCP nor an unfragmented UDP packet")
 
-// Segment cuts the train into the packets that it stands for, with all checksums
-// finished, and gives each to emit, in order; the slice is valid until emit
-// returns. A frame that is no train goes to emit as it is, with its checksum finished.
-// The frame must have been parsed. IPv4 identifications count up from the train's.
+// Segment cuts the train into the packets that it stands for, with all
+// checksums finished, and gives each to emit, in order; the slice is valid
+// until emit returns. A frame that is no train goes to emit as it is, with its
+// checksum finished. The frame must have been parsed. IPv4 identifications
+// count up from the train's.
 func (f *Frame) Segment(emit func([]byte)) error {
 	l, d, size := &f.layers, f.Data(), int(f.gso.Size)
 	if size == 0 {

@@ -58,7 +58,8 @@ func wires(t *testing.T, n int) (nl *netlink.Handle, ports, hosts []netlink.Link
 	return nl, ports, hosts
 }
 
-// running waits until the kernel sends on a device, a moment after its carrier came.
+// running waits until the kernel sends on a device, a moment after its carrier
+// came.
 func running(t *testing.T, nl *netlink.Handle, name string) {
 	t.Helper()
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
@@ -144,7 +145,8 @@ func TestIsolation(t *testing.T) {
 	}
 }
 
-// TestForwardAllocs: packets that hit a flow go from socket to socket without allocation.
+// TestForwardAllocs: packets that hit a flow go from socket to socket without
+// allocation.
 func TestForwardAllocs(t *testing.T) {
 	_, ports, hosts := wires(t, 2)
 	d := open(t, soft.Config{}, ports...)

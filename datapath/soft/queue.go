@@ -26,8 +26,9 @@ type queue struct {
 	gone    bool
 }
 
-// queues holds the upcalls of all ports and hands them out one port after the other, so that
-// a port with few packets waits for at most one of each other port.
+// queues holds the upcalls of all ports and hands them out one port after the
+// other, so that a port with few packets waits for at most one of each other
+// port.
 type queues struct {
 	mu     sync.Mutex
 	active []*queue // ports with upcalls, the next first
@@ -37,9 +38,9 @@ type queues struct {
 
 func newQueues() *queues { return &queues{wake: make(chan struct{}, 1)} }
 
-// push adds an upcall, whose packet data the queue keeps, to q. At a bound of q it is
-// dropped; at the bound of all, the newest of the queue with most bytes is dropped
-// for it, if that is another. Drops count at their own port.
+// push adds an upcall, whose packet data the queue keeps, to q. At a bound of q
+// it is dropped; at the bound of all, the newest of the queue with most bytes
+// is dropped for it, if that is another. Drops count at their own port.
 func (s *queues) push(q *queue, u *dpif.Upcall) bool {
 	n := len(u.Packet.Data)
 	s.mu.Lock()

@@ -16,8 +16,8 @@ func up(port dpif.Port, seq uint32, n int) *dpif.Upcall {
 	return &dpif.Upcall{InPort: port, Arg: seq, Packet: dpif.Packet{Data: make([]byte, n)}}
 }
 
-// TestQueues pushes and pops at random: each port's upcalls come in order, none is lost
-// uncounted, all bounds hold, and a port that waits gets its turn.
+// TestQueues pushes and pops at random: each port's upcalls come in order, none
+// is lost uncounted, all bounds hold, and a port that waits gets its turn.
 func TestQueues(t *testing.T) {
 	const seed, ports = 4, 40
 	t.Logf("seed %d", seed)
@@ -99,7 +99,8 @@ func TestQueueTurn(t *testing.T) {
 	}
 }
 
-// TestQueueWait: several that wait get all that comes, and end by context or close.
+// TestQueueWait: several that wait get all that comes, and end by context or
+// close.
 func TestQueueWait(t *testing.T) {
 	s := newQueues()
 	var d atomic.Uint64

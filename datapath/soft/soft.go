@@ -95,8 +95,8 @@ func (d *Datapath) Features() dpif.Features {
 
 func (d *Datapath) port(no dpif.Port) *port { return (*d.ports.Load())[no] }
 
-// PortAdd implements dpif.Datapath. The device is that of the network namespace of
-// the calling thread.
+// PortAdd implements dpif.Datapath. The device is that of the network namespace
+// of the calling thread.
 func (d *Datapath) PortAdd(no dpif.Port, spec dpif.PortSpec) (err error) {
 	defer wrap(&err, "add port %d (device %s)", no, spec.Name)
 	d.mu.Lock()

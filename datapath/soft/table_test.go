@@ -14,7 +14,8 @@ import (
 	"github.com/weirswitch/weir/datapath/packet/packettest"
 )
 
-// randomFlow returns a flow for the key of a random packet under one of some masks.
+// randomFlow returns a flow for the key of a random packet under one of some
+// masks.
 func randomFlow(g *packettest.Gen, id dpif.FlowID) *dpif.Flow {
 	masks := [][]flow.Field{
 		{flow.FieldInPort},
@@ -43,8 +44,9 @@ func randomKey(g *packettest.Gen) (k flow.Key) {
 	return k
 }
 
-// TestTableTwin compares the table with a list of flows, through puts, deletes and ranks:
-// a lookup finds a flow that matches if and only if the list has one.
+// TestTableTwin compares the table with a list of flows, through puts, deletes
+// and ranks: a lookup finds a flow that matches if and only if the list has
+// one.
 func TestTableTwin(t *testing.T) {
 	const seed = 21
 	t.Logf("seed %d", seed)
@@ -149,8 +151,8 @@ func TestRank(t *testing.T) {
 	}
 }
 
-// TestConcurrentTable: lookups that count while flows are replaced and deleted; no count
-// is lost (run with -race too).
+// TestConcurrentTable: lookups that count while flows are replaced and deleted;
+// no count is lost (run with -race too).
 func TestConcurrentTable(t *testing.T) {
 	tab := newTable(100, 10, 1)
 	var m flow.Mask
@@ -204,7 +206,8 @@ type counter struct{ n, bytes int }
 func (c *counter) output(_ dpif.Port, f *packet.Frame) { c.n++; c.bytes += len(f.Data()) }
 func (c *counter) userspace(uint32, *packet.Frame)     { c.n++ }
 
-// TestNoAllocs: parse, lookup and actions of a packet that hits a flow allocate nothing.
+// TestNoAllocs: parse, lookup and actions of a packet that hits a flow allocate
+// nothing.
 func TestNoAllocs(t *testing.T) {
 	d := packettest.UDP(packettest.Addr{Src: 1, Dst: 2}, 1, 2, []byte("x"))
 	buf := make([]byte, packet.Headroom+len(d))
@@ -244,7 +247,8 @@ func TestNoAllocs(t *testing.T) {
 	}
 }
 
-// BenchmarkHit is the work on a packet that hits a flow, but for the system calls.
+// BenchmarkHit is the work on a packet that hits a flow, but for the system
+// calls.
 func BenchmarkHit(b *testing.B) {
 	for _, bc := range []struct {
 		name         string

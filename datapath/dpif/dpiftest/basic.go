@@ -144,6 +144,10 @@ func testErrors(l *lab) {
 	if err := l.dp.PortAdd(9, dpif.PortSpec{Name: "nothing", Ifindex: 99999}); err == nil {
 		l.Error("a device that does not exist became a port")
 	}
+	lo := must(l.nl.LinkByName("lo"))(l).Attrs()
+	if err := l.dp.PortAdd(9, dpif.PortSpec{Name: "lo", Ifindex: lo.Index}); err == nil {
+		l.Error("a device that is not Ethernet became a port")
+	}
 	if err := l.dp.PortAdd(dpif.MaxPort+1, dpif.PortSpec{Name: "x1", Ifindex: h2.Attrs().Index}); err == nil {
 		l.Error("a port number above the maximum was taken")
 	}
@@ -434,8 +438,8 @@ func testPortDelete(l *lab) {
 	}
 }
 
-// testLinkDown: output to a device that is down drops and counts once, as a drop where
-// the datapath is told of it; it works again when it is up.
+// testLinkDown: output to a device that is down drops and counts once, as a
+// drop where the datapath is told of it; it works again when it is up.
 func testLinkDown(l *lab) {
 	d := udpFrame(53)
 	l.put(l.match(1, 1, d), output(2))

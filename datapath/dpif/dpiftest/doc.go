@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package dpiftest is the conformance suite for datapaths: what package dpif
-// promises, tried on the real kernel. Run makes a network namespace
-// for each test, with pairs of veth devices: one end of each is a port of the datapath, from the
-// other the test sends and there it looks what comes out.
+// promises, tried on the real kernel. Run makes a network namespace for each
+// test, with pairs of veth devices: one end of each is a port of the datapath,
+// from the other the test sends and there it looks what comes out.
 //
-// The namespaces have no name and no process: each belongs to a locked thread of
-// the test and is gone with it. Random tests print their seed.
+// The namespaces have no name and no process: each belongs to a locked thread
+// of the test and is gone with it. Random tests print their seed.
 //
 // Features that a datapath refuses with *dpif.Unsupported are skipped and named
 // in the log; everything that it accepts must be right.
@@ -50,9 +50,9 @@ var tests = []struct {
 	{"USO", 0, testUSO},
 }
 
-// Run runs the suite against datapaths that open makes: one for each test, with a
-// VLAN limit of 2 where that is configurable. open is called on a thread
-// in the test's network namespace, and so are PortAdd and PortDel.
+// Run runs the suite against datapaths that open makes: one for each test, with
+// a VLAN limit of 2 where that is configurable. open is called on a thread in
+// the test's network namespace, and so are PortAdd and PortDel.
 func Run(t *testing.T, open func(t *testing.T) dpif.Datapath) {
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {

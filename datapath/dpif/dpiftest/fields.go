@@ -166,8 +166,8 @@ func setFrames() map[string][]byte {
 	}
 }
 
-// testSet: every field, whole and under a mask, in every packet that has it, comes out
-// as package packet says.
+// testSet: every field, whole and under a mask, in every packet that has it,
+// comes out as package packet says.
 func testSet(l *lab) {
 	const seed = 42
 	l.Logf("seed %d", seed)
@@ -212,7 +212,8 @@ func hasField(e *packet.Frame, f flow.Field) bool {
 }
 
 // testParse: the datapath reads odd packets as package packet does: a flow for
-// the exact key, as far as the datapath can match, takes the packet, which leaves unchanged.
+// the exact key, as far as the datapath can match, takes the packet, which
+// leaves unchanged.
 func testParse(l *lab) {
 	const seed, n = 99, 1500
 	l.Logf("seed %d", seed)

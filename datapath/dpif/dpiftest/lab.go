@@ -31,8 +31,8 @@ const patience = 5 * time.Second
 // quiet is how long it waits for what must not come.
 const quiet = 40 * time.Millisecond
 
-// lab is a datapath in a network namespace of its own. Its methods are called on the
-// test's goroutine, whose thread is in that namespace.
+// lab is a datapath in a network namespace of its own. Its methods are called
+// on the test's goroutine, whose thread is in that namespace.
 type lab struct {
 	*testing.T
 	dp      dpif.Datapath
@@ -50,7 +50,8 @@ type host struct {
 	in   chan []byte
 }
 
-// enterNetns moves the calling goroutine to a new network namespace and thread for good.
+// enterNetns moves the calling goroutine to a new network namespace and thread
+// for good.
 func enterNetns(t testing.TB) {
 	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
@@ -149,8 +150,8 @@ func (l *lab) pair(a, b string) (netlink.Link, netlink.Link) {
 	return la, lb
 }
 
-// running waits until the kernel sends on a device: for a moment after it got its carrier
-// its queue still drops everything (net/core/link_watch.c).
+// running waits until the kernel sends on a device: for a moment after it got
+// its carrier its queue still drops everything (net/core/link_watch.c).
 func (l *lab) running(nl *netlink.Handle, name string) {
 	l.Helper()
 	l.eventually(name+" is operational", func() bool {
@@ -159,7 +160,8 @@ func (l *lab) running(nl *netlink.Handle, name string) {
 	})
 }
 
-// portPair makes a veth pair whose first end is port no, without a socket on the other.
+// portPair makes a veth pair whose first end is port no, without a socket on
+// the other.
 func (l *lab) portPair(no dpif.Port) netlink.Link {
 	l.Helper()
 	p, h := l.pair(fmt.Sprintf("p%d", no), fmt.Sprintf("h%d", no))
@@ -220,7 +222,8 @@ func (l *lab) expect(no dpif.Port, want []byte) {
 	}
 }
 
-// expectNothing waits a moment and fails if any host or the handler got something.
+// expectNothing waits a moment and fails if any host or the handler got
+// something.
 func (l *lab) expectNothing() {
 	l.Helper()
 	time.Sleep(quiet)
@@ -260,7 +263,8 @@ func (l *lab) eventually(what string, f func() bool) {
 	}
 }
 
-// match returns a flow for in_port in with further fields of the key that frame has.
+// match returns a flow for in_port in with further fields of the key that frame
+// has.
 func (l *lab) match(id dpif.FlowID, in dpif.Port, frame []byte, fields ...flow.Field) *dpif.Flow {
 	l.Helper()
 	var k flow.Key

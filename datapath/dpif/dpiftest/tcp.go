@@ -61,8 +61,8 @@ func (s *station) addr6() net.IP {
 	return net.IP{0xfd, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, s.addr[3]}
 }
 
-// stations makes ports 1 and 2 with a station each, 10.0.0.1 and 10.0.0.2, that know
-// each other's MAC, under the addresses in also too.
+// stations makes ports 1 and 2 with a station each, 10.0.0.1 and 10.0.0.2, that
+// know each other's MAC, under the addresses in also too.
 func (l *lab) stations(also ...string) (a, b *station) {
 	l.Helper()
 	var ss [2]*station
@@ -139,7 +139,8 @@ func (l *lab) stations(also ...string) (a, b *station) {
 	return ss[0], ss[1]
 }
 
-// snmp returns counters of the station's stack, by names such as "Tcp.RetransSegs".
+// snmp returns counters of the station's stack, by names such as
+// "Tcp.RetransSegs".
 func (s *station) snmp() map[string]uint64 {
 	m := map[string]uint64{}
 	var text []byte
@@ -294,7 +295,8 @@ func (l *lab) nat(off ...string) {
 	b.clean()
 }
 
-// noTxCsum turns off checksum offload, and GSO with it, of what is sent on a device.
+// noTxCsum turns off checksum offload, and GSO with it, of what is sent on a
+// device.
 func (l *lab) noTxCsum(name string) {
 	l.Helper()
 	const setTxCsum = 0x17 // ETHTOOL_STXCSUM, struct ethtool_value
@@ -362,7 +364,8 @@ func testTCPSlowPath(l *lab) {
 	b.clean()
 }
 
-// testTCP6: the same over IPv6, with a changed address, to a receiver that verifies.
+// testTCP6: the same over IPv6, with a changed address, to a receiver that
+// verifies.
 func testTCP6(l *lab) {
 	a, b := l.stations("fd80::9")
 	l.noTxCsum("p2")
@@ -385,7 +388,8 @@ func testTCP6(l *lab) {
 	}
 }
 
-// testUSO: trains of datagrams (UDP_SEGMENT, udp(7)) pass whole and arrive as what they stand for.
+// testUSO: trains of datagrams (UDP_SEGMENT, udp(7)) pass whole and arrive as
+// what they stand for.
 func testUSO(l *lab) {
 	a, b := l.stations()
 	l.put(l.match(1, 1, udpFrame(1), flow.FieldEthType, flow.FieldVLANTCI), output(2))

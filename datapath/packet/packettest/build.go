@@ -100,8 +100,8 @@ func ICMP(a Addr, typ, code byte) []byte {
 	return IPv4(a, packet.ProtoICMP, []byte{typ, code, 0, 0, 0, 1, 0, 2, 'p', 'i', 'n', 'g'}, 2)
 }
 
-// ND returns a neighbour solicitation (135) with a source link-layer address, or an
-// advertisement (136) with a target one.
+// ND returns a neighbour solicitation (135) with a source link-layer address,
+// or an advertisement (136) with a target one.
 func ND(a Addr, typ byte) []byte {
 	b := append([]byte{typ, 0, 0, 0, 0, 0, 0, 0}, 0xfd, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, a.Dst)
 	b = append(b, typ-134, 1, 2, 0, 0, 0, 0, a.Src)
@@ -117,7 +117,8 @@ func SCTP(a Addr, src, dst uint16) []byte {
 	return IPv4(a, packet.ProtoSCTP, b, -1)
 }
 
-// MPLS returns a packet with labels, of which the last has the bottom of stack bit.
+// MPLS returns a packet with labels, of which the last has the bottom of stack
+// bit.
 func MPLS(a Addr, labels ...uint32) []byte {
 	var b []byte
 	for i, v := range labels {

@@ -57,8 +57,8 @@ func (g *Gen) Next() []byte {
 	return b
 }
 
-// Meta returns metadata as a datapath might have: a port from 1 to ports, and now and then a
-// mark.
+// Meta returns metadata as a datapath might have: a port from 1 to ports, and
+// now and then a mark.
 func (g *Gen) Meta(ports int) packet.Meta {
 	m := packet.Meta{InPort: uint32(1 + g.r.IntN(ports))}
 	if g.chance(10) {
@@ -239,7 +239,8 @@ func (g *Gen) extensions(proto byte) (first byte, chain []byte) {
 	return next, chain
 }
 
-// transport returns a protocol number and its packet with a right checksum (most of the time).
+// transport returns a protocol number and its packet with a right checksum
+// (most of the time).
 func (g *Gen) transport(v6 bool, src, dst []byte) (byte, []byte) {
 	proto := pick[byte](g, 6, 6, 6, 17, 17, 17, 1, 58, 132, 2, 0, 47, 255)
 	if proto == 1 && v6 && g.chance(90) {

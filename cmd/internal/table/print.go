@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/weirswitch/weir/cmd/internal/getopt"
+	"github.com/weirswitch/weir/ovsdb"
 	"github.com/weirswitch/weir/ovsdb/jsontree"
 )
 
@@ -99,7 +100,7 @@ func (p *Printer) Print(t *Table) error {
 		b.WriteString(p.json(t))
 		b.WriteByte('\n')
 	} else {
-		if p.more {
+		if p.more && p.Style.Layout != HTML {
 			b.WriteByte('\n')
 		}
 		p.more = true
@@ -232,7 +233,11 @@ func (p *Printer) html(b *strings.Builder, t *Table) {
 	row := func(element string, cells []string) {
 		b.WriteString("  <tr>\n")
 		for _, c := range cells {
-			b.WriteString("    <" + element + ">" + escape.Replace(c) + "</" + element + ">\n")
+			text := escape.Replace(c)
+			if _, err := ovsdb.ParseUUID(c); err == nil {
+				text = "<a href=\"#" + c + "\">" + c[:8] + "</a>"
+			}
+			b.WriteString("    <" + element + ">" + text + "</" + element + ">\n")
 		}
 		b.WriteString("  </tr>\n")
 	}

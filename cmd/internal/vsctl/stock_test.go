@@ -67,6 +67,9 @@ func sorted(args []string, out string) string {
 			return stocktest.Blocks(out, "\n")
 		}
 	}
+	if slices.Contains(args, "--") {
+		return stocktest.Blocks(out, "\n")
+	}
 	return stocktest.Blocks(out, "\n\n")
 }
 
@@ -264,7 +267,7 @@ func (g *generator) command() []string {
 	case 15, 16:
 		return append(append([]string{"set"}, record...), column+g.pick("", ":"+g.key())+"="+g.value())
 	case 17:
-		return append(append([]string{"add"}, record...), column, g.pick(g.key()+"="+g.value(), g.value(), "5-8"))
+		return append(append([]string{"add"}, record...), column, g.pick(g.key()+"="+g.value(), g.value(), "5"))
 	case 18:
 		return append(append([]string{"remove"}, record...), column, g.pick(g.key()+"="+g.value(), g.key(), g.value()))
 	case 19:

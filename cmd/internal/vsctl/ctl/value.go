@@ -62,7 +62,7 @@ func parseAtom(s string, t *ovsdb.BaseType, names Resolver) (ovsdb.Atom, error) 
 	case ovsdb.Integer:
 		i, err := strconv.ParseInt(s, 10, 64)
 		if err != nil {
-			return ovsdb.Atom{}, fmt.Errorf("\"%s\" is not a valid integer", s)
+			return ovsdb.Atom{}, fmt.Errorf("\"%s\" is not a valid integer or range", s)
 		}
 		return ovsdb.Int(i), nil
 	case ovsdb.Real:

@@ -14,13 +14,15 @@ import (
 	"github.com/weirswitch/weir/datapath/dpif"
 	"github.com/weirswitch/weir/firmware/switchd/wanted"
 	"github.com/weirswitch/weir/ovsdb/engine"
+	"github.com/weirswitch/weir/ovsdb/query"
 )
 
 // store is the database as the reconciler needs it.
 type store interface {
 	// Snapshot returns the last committed state.
 	Snapshot() *engine.Snapshot
-	// Update commits what f does to a transaction, which nobody comes between.
+	// Update commits what f does to a transaction, which nobody comes between;
+	// f must not call the store.
 	Update(f func(*engine.Txn) error) error
 }
 
@@ -276,10 +278,9 @@ func reason(err error) string {
 // createRoot makes the one row of the table Open_vSwitch, as `ovs-vsctl init`
 // does, in a database that is new.
 func (r *reconciler) createRoot() {
+	t := r.db.Snapshot().Schema().Table("Open_vSwitch")
 	err := r.db.Update(func(tx *engine.Txn) error {
-		snap := r.db.Snapshot()
-		t := snap.Schema().Table("Open_vSwitch")
-		if snap.Len(t) > 0 {
+		if len(tx.Select(t, query.Condition{})) > 0 {
 			return nil
 		}
 		_, err := tx.Insert(t)

@@ -254,7 +254,7 @@ func lifetime(from, to time.Time) openflow.Lifetime {
 
 // Expire removes the rules whose time is over: the hard timeout counts from the
 // last modification, the idle timeout from the last packet (or, without one, from
-// the addition).
+// the addition; the counters that a replacement keeps include the last packet).
 func (b *Bridge) Expire(now time.Time) (eff Effects) {
 	var gone []*Rule
 	for _, r := range b.expirable {

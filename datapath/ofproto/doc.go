@@ -28,7 +28,7 @@
 //   - A modification keeps counters (unless OFPFF_RESET_COUNTS), timeouts, flags,
 //     importance, age and, unless told otherwise, the cookie. An addition that
 //     replaces a rule keeps the counters unless OFPFF_RESET_COUNTS (which the codec sets
-//     for OpenFlow 1.0 and 1.1).
+//     for OpenFlow 1.0 and 1.1). The time of the last packet stays in any case.
 //   - Groups and meters do not exist yet: what refers to one is refused with
 //     OFPBAC_BAD_OUT_GROUP or OFPMMFC_INVALID_METER.
 //

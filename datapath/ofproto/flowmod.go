@@ -18,6 +18,12 @@ func (b *Bridge) FlowMod(m *openflow.FlowMod, now time.Time) (eff Effects, err e
 	if m.Table != openflow.TableAll && m.Table >= NumTables {
 		return eff, ofp.BRCBadTableId
 	}
+	if m.Table == HiddenTable {
+		return eff, ofp.BRCEperm
+	}
+	if m.BufferID != openflow.NoBuffer && m.Command < openflow.FlowDelete {
+		return eff, ofp.BRCBufferUnknown // this switch buffers no packets
+	}
 	switch m.Command {
 	case openflow.FlowAdd:
 		err = b.add(m, now, &eff)
@@ -31,9 +37,6 @@ func (b *Bridge) FlowMod(m *openflow.FlowMod, now time.Time) (eff Effects, err e
 	default:
 		err = ofp.FMFCBadCommand
 	}
-	if err == nil && m.BufferID != openflow.NoBuffer && m.Command < openflow.FlowDelete {
-		err = ofp.BRCBufferUnknown // this switch buffers no packets; the tables are changed all the same
-	}
 	return eff, err
 }
 
@@ -41,9 +44,6 @@ func (b *Bridge) add(m *openflow.FlowMod, now time.Time, eff *Effects) error {
 	tab := m.Table
 	if tab == openflow.TableAll {
 		tab = 0
-	}
-	if tab == HiddenTable {
-		return ofp.BRCEperm
 	}
 	if err := b.check(&m.Instructions, tab); err != nil {
 		return err
@@ -58,7 +58,6 @@ func (b *Bridge) add(m *openflow.FlowMod, now time.Time, eff *Effects) error {
 		if m.Flags&openflow.FlagResetCounts != 0 {
 			r.Packets, r.Bytes = 0, 0
 		}
-		r.Used = now
 		b.setExpiry(r)
 		b.instruct(r, &m.Instructions, eff)
 		return nil
@@ -192,7 +191,7 @@ func (b *Bridge) check(in *action.Instructions, tab uint8) error {
 	if err := checkList(in.Write); err != nil {
 		return err
 	}
-	if in.HasGoto && (in.Goto <= tab || in.Goto >= VisibleTables) {
+	if in.HasGoto && in.Goto <= tab {
 		return ofp.BICBadTableId
 	}
 	return nil
@@ -253,7 +252,7 @@ func checkOutput(p action.Port) error {
 		action.PortAll, action.PortController, action.PortLocal:
 		return nil
 	}
-	if p == 0 || p >= maxPort {
+	if p >= maxPort {
 		return ofp.BACBadOutPort
 	}
 	return nil

@@ -28,6 +28,10 @@ func (b *Bridge) Handle(c ConnInfo, m openflow.Message, now time.Time) (replies 
 	var err error
 	switch m := m.(type) {
 	case *openflow.FlowMod:
+		if c.Version > ofp.V10 && m.Command == openflow.FlowAdd && m.Table == openflow.TableAll {
+			err = ofp.FMFCBadTableId // only OpenFlow 1.0 lets the switch choose
+			break
+		}
 		eff, err = b.FlowMod(m, now)
 	case *openflow.PacketOut:
 		if err = b.checkPacketOut(m); err == nil {
@@ -160,7 +164,7 @@ func (b *Bridge) checkPacketOut(m *openflow.PacketOut) error {
 	switch m.InPort {
 	case action.PortLocal, action.PortController, action.PortAny:
 	default:
-		if m.InPort == 0 || m.InPort >= maxPort {
+		if m.InPort >= maxPort {
 			return ofp.BRCBadPort
 		}
 	}

@@ -70,15 +70,13 @@ func (m *model) do(fm *openflow.FlowMod, now time.Time) (removed []*modelFlow, e
 		if table == 0xff {
 			table = 0
 		}
-		if table == 254 {
-			return ofp.BRCEperm
-		}
 		n := &modelFlow{
 			table: table, prio: fm.Priority, match: fm.Match, cookie: fm.NewCookie, idle: fm.IdleTimeout, hard: fm.HardTimeout,
 			flags: fm.Flags, importance: fm.Importance, out: out, created: now, mod: now, used: now,
 		}
 		for i, f := range *m {
 			if f.table == table && f.prio == n.prio && f.match == n.match {
+				n.used = f.used
 				if fm.Flags&openflow.FlagResetCounts == 0 {
 					n.packets = f.packets
 				}
@@ -95,6 +93,9 @@ func (m *model) do(fm *openflow.FlowMod, now time.Time) (removed []*modelFlow, e
 		}
 		*m = append(*m, n)
 		return nil
+	}
+	if fm.Table == 254 {
+		return nil, ofp.BRCEperm
 	}
 	switch fm.Command {
 	case openflow.FlowAdd:

@@ -13,8 +13,8 @@ import (
 // noCookie is the cookie of a packet-in that no flow sent.
 const noCookie = ^uint64(0)
 
-// wireReason is the reason as the version has it.
-func (p Proto) wireReason(r PacketInReason) uint8 {
+// Reason returns the number of r on the wire.
+func (p Proto) Reason(r PacketInReason) uint8 {
 	switch {
 	case r == ReasonImplicitMiss:
 		return uint8(ReasonNoMatch)
@@ -45,7 +45,7 @@ func (e *encoder) packetIn10(m *PacketIn) {
 	e.U32(m.BufferID)
 	e.U16(totalLen(m))
 	e.U16(ofp.PortTo10(action.Port(m.Metadata.Key.InPort())))
-	e.U8(e.wireReason(m.Reason))
+	e.U8(e.Reason(m.Reason))
 	e.Zero(1)
 	e.Bytes(m.Data)
 }
@@ -61,7 +61,7 @@ func (d *decoder) packetIn13() *PacketIn {
 func (e *encoder) packetIn13(m *PacketIn) {
 	e.U32(m.BufferID)
 	e.U16(totalLen(m))
-	e.U8(e.wireReason(m.Reason))
+	e.U8(e.Reason(m.Reason))
 	e.U8(m.Table)
 	e.U64(m.Cookie)
 	e.putMatch(&m.Metadata)
@@ -82,7 +82,7 @@ func (d *decoder) packetInNX() *PacketIn {
 func (e *encoder) packetInNX(m *PacketIn) {
 	e.U32(m.BufferID)
 	e.U16(totalLen(m))
-	e.U8(e.wireReason(m.Reason))
+	e.U8(e.Reason(m.Reason))
 	e.U8(m.Table)
 	e.U64(m.Cookie)
 	at := e.Len()
@@ -158,7 +158,7 @@ func (e *encoder) packetInNX2(m *PacketIn) {
 	if m.Cookie != noCookie {
 		put(pinCookie, func() { e.Zero(4); e.U64(m.Cookie) })
 	}
-	put(pinReason, func() { e.U8(e.wireReason(m.Reason)) })
+	put(pinReason, func() { e.U8(e.Reason(m.Reason)) })
 	put(pinMetadata, func() { oxm.Append(&e.Writer, &m.Metadata, oxm.Cookie{}, max(e.Version, ofp.V12)) })
 	if len(m.Userdata) > 0 {
 		put(pinUserdata, func() { e.Bytes(m.Userdata) })

@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ofconn
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirswitch/weir/datapath/openflow"
+	"github.com/weirswitch/weir/datapath/openflow/ofp"
+)
+
+// Kind says what a connection is for.
+type Kind uint8
+
+// The kinds.
+const (
+	Primary Kind = iota // a controller that the configuration names
+	Service             // somebody who came to a listener
+	Snoop               // a listener to the primary connections
+)
+
+func (k Kind) String() string { return [...]string{"primary", "service", "snoop"}[k] }
+
+// Request is one message from a peer.
+type Request struct {
+	XID uint32
+	Msg openflow.Message
+	// Raw is the whole message; it belongs to the Conn and changes after Handle.
+	Raw []byte
+}
+
+// errorData is how much of a refused message goes back with the error.
+const errorData = 64
+
+// Handler is what the consumer of connections writes.
+type Handler interface {
+	// Connected is called once the version is negotiated, before any Handle.
+	Connected(c *Conn)
+	// Handle is called for each request that Conn does not answer itself.
+	// Replies go out by c.Reply.
+	Handle(c *Conn, r *Request)
+	// Disconnected is called once after Connected; err is why, nil if the peer closed.
+	Disconnected(c *Conn, err error)
+}
+
+// Counters of a connection.
+type Counters struct {
+	Received, Sent uint64 // messages
+	AsyncDropped   uint64 // at the bound of the queue
+	Errors         uint64 // error messages sent
+}
+
+// Conn is one OpenFlow connection.
+type Conn struct {
+	Name string // of the peer, for people: "tcp:10.0.0.1:6653", "br0<->unix#3"
+	Kind Kind
+
+	sw    *Switch
+	nc    net.Conn
+	log   *slog.Logger
+	since time.Time
+
+	mu      sync.Mutex
+	cond    *sync.Cond // the queue or closed changed
+	proto   openflow.Proto
+	queue   [][]byte
+	queued  int // bytes
+	closed  bool
+	err     error
+	role    openflow.Role
+	async   openflow.AsyncConfig
+	missLen uint16
+	id      uint16
+
+	received, sent, dropped, errs atomic.Uint64
+}
+
+func newConn(s *Switch, nc net.Conn, kind Kind, name string) *Conn {
+	c := &Conn{Name: name, Kind: kind, sw: s, nc: nc, log: s.log.With("conn", name), since: s.opt.Now(), role: openflow.RoleEqual}
+	c.cond = sync.NewCond(&c.mu)
+	if kind == Primary {
+		c.missLen = defaultMissLen
+	}
+	return c
+}
+
+// Version returns the negotiated version.
+func (c *Conn) Version() ofp.Version { return c.Proto().Version }
+
+// Proto returns how the connection writes.
+func (c *Conn) Proto() openflow.Proto {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.proto
+}
+
+// Role returns the role of the controller.
+func (c *Conn) Role() openflow.Role {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.role
+}
+
+// MissSendLen returns the bytes that a packet-in for a table miss may have.
+func (c *Conn) MissSendLen() uint16 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.missLen
+}
+
+// ID returns the id that controller actions name.
+func (c *Conn) ID() uint16 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.id
+}
+
+// Since returns when the connection was made.
+func (c *Conn) Since() time.Time { return c.since }
+
+// Counters returns the counters.
+func (c *Conn) Counters() Counters {
+	return Counters{c.received.Load(), c.sent.Load(), c.dropped.Load(), c.errs.Load()}
+}
+
+// Close ends the connection for the reason err.
+func (c *Conn) Close(err error) {
+	c.mu.Lock()
+	if !c.closed {
+		c.closed, c.err = true, err
+		c.cond.Broadcast()
+	}
+	c.mu.Unlock()
+	c.nc.Close()
+}
+
+// Reply sends ms as the answer to r. An *openflow.Error without Data gets the
+// first bytes of the request.
+func (c *Conn) Reply(r *Request, ms ...openflow.Message) {
+	for _, m := range ms {
+		if e, ok := m.(*openflow.Error); ok {
+			c.errs.Add(1)
+			if e.Data == nil {
+				e = &openflow.Error{Kind: e.Kind, Numbers: e.Numbers, Data: append([]byte(nil), r.Raw[:min(len(r.Raw), errorData)]...)}
+				m = e
+			}
+		}
+		c.send(r.XID, m, false)
+	}
+}
+
+// Send sends m with transaction id 0, whatever the queue holds.
+func (c *Conn) Send(m openflow.Message) { c.send(0, m, false) }
+
+// send encodes m and queues it; async messages are dropped at the bound.
+func (c *Conn) send(xid uint32, m openflow.Message, async bool) bool {
+	b, err := openflow.Encode(c.Proto(), xid, m)
+	if err != nil {
+		c.sw.limit.Log(c.log, c.sw.opt.Now(), slog.LevelWarn, "message not sent", "err", err)
+		return false
+	}
+	if c.Kind == Primary {
+		c.sw.snoop(b)
+	}
+	return c.push(b, async)
+}
+
+func (c *Conn) push(b []byte, async bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	if async && c.queued+len(b) > c.sw.opt.Queue {
+		c.dropped.Add(1)
+		return false
+	}
+	c.queue = append(c.queue, b)
+	c.queued += len(b)
+	c.cond.Broadcast()
+	return true
+}
+
+// writer sends what is queued until the connection is closed and, after a
+// close without an error of the transport, what is left.
+func (c *Conn) writer() {
+	for {
+		c.mu.Lock()
+		for len(c.queue) == 0 && !c.closed {
+			c.cond.Wait()
+		}
+		if c.closed {
+			c.mu.Unlock()
+			return
+		}
+		b := c.queue[0]
+		c.mu.Unlock()
+		if err := c.write(b); err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				err = fmt.Errorf("the peer takes nothing for %v", c.sw.opt.Stall)
+			}
+			c.Close(fmt.Errorf("write: %w", err))
+			return
+		}
+		c.sent.Add(1)
+		c.mu.Lock()
+		c.queue = c.queue[1:]
+		c.queued -= len(b)
+		c.cond.Broadcast()
+		c.mu.Unlock()
+	}
+}
+
+// writeChunk is how much must go out within Options.Stall.
+const writeChunk = 64 << 10
+
+func (c *Conn) write(b []byte) error {
+	for len(b) > 0 {
+		n := min(len(b), writeChunk)
+		c.nc.SetWriteDeadline(time.Now().Add(c.sw.opt.Stall))
+		if _, err := c.nc.Write(b[:n]); err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// waitRoom blocks until the queue is below its bound.
+func (c *Conn) waitRoom() {
+	c.mu.Lock()
+	for c.queued > c.sw.opt.Queue && !c.closed {
+		c.cond.Wait()
+	}
+	c.mu.Unlock()
+}
+
+// drain blocks until everything is sent, so that a last error goes out.
+func (c *Conn) drain() {
+	c.mu.Lock()
+	for len(c.queue) > 0 && !c.closed {
+		c.cond.Wait()
+	}
+	c.mu.Unlock()
+}
+
+// framer cuts the stream into messages; it survives read deadlines.
+type framer struct {
+	nc  net.Conn
+	buf []byte
+	n   int // bytes in buf
+	cut int // bytes of buf that the last message took
+}
+
+// next returns the next message, valid until the next call. After a deadline
+// it can be called again.
+func (f *framer) next() ([]byte, error) {
+	if f.cut > 0 {
+		copy(f.buf, f.buf[f.cut:f.n])
+		f.n -= f.cut
+		f.cut = 0
+	}
+	need := openflow.HeaderLen
+	for {
+		if f.n >= openflow.HeaderLen {
+			need = openflow.ParseHeader(f.buf).Len
+			if need < openflow.HeaderLen {
+				return nil, fmt.Errorf("message with length %d", need)
+			}
+		}
+		if f.n >= need {
+			f.cut = need
+			return f.buf[:need], nil
+		}
+		if len(f.buf) < max(need, 4096) {
+			f.buf = append(f.buf, make([]byte, max(need, 4096)-len(f.buf))...)
+		}
+		n, err := f.nc.Read(f.buf[f.n:])
+		f.n += n
+		if n == 0 && err != nil {
+			return nil, err
+		}
+	}
+}
+
+// run serves the connection until it ends and returns why; connected is called
+// when the version is negotiated.
+func (c *Conn) run(connected func()) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+			c.log.Error("panic in a connection", "panic", p, "stack", string(debug.Stack()))
+		}
+		err = c.reason(err)
+	}()
+	done := make(chan struct{})
+	go func() { c.writer(); close(done) }()
+	defer func() { c.Close(err); <-done }()
+
+	f := &framer{nc: c.nc}
+	if err := c.negotiate(f); err != nil {
+		return err
+	}
+	connected()
+	if c.Kind == Snoop {
+		return c.discard()
+	}
+	c.sw.handler.Connected(c)
+	defer func() { c.sw.handler.Disconnected(c, c.reason(err)) }()
+	return c.serve(f)
+}
+
+// reason closes c for err and returns why it really closed: nil if the peer or we
+// ended it in peace.
+func (c *Conn) reason(err error) error {
+	c.Close(err)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if errors.Is(c.err, io.EOF) || errors.Is(c.err, net.ErrClosed) {
+		return nil
+	}
+	return c.err
+}
+
+// negotiate exchanges hello messages (OpenFlow 1.3.5, 6.3.1).
+func (c *Conn) negotiate(f *framer) error {
+	ours := c.sw.opt.Versions
+	hello, err := openflow.Encode(openflow.Proto{Version: ours.Max()}, 1, &openflow.Hello{Versions: ours})
+	if err != nil {
+		return err
+	}
+	c.push(hello, false)
+	c.nc.SetReadDeadline(time.Now().Add(c.sw.opt.Stall))
+	b, err := f.next()
+	if err != nil {
+		return fmt.Errorf("hello: %w", err)
+	}
+	m, err := openflow.Decode(b, openflow.Proto{})
+	h, ok := m.(*openflow.Hello)
+	if err != nil || !ok {
+		return fmt.Errorf("the first message is no hello: % x", b[:openflow.HeaderLen])
+	}
+	v := (h.Versions & ours).Max()
+	c.mu.Lock()
+	c.proto.Version = v
+	if v == 0 {
+		c.proto.Version = min(ours.Max(), openflow.ParseHeader(b).Version)
+		if !openflow.Supported().Has(c.proto.Version) {
+			c.proto.Version = ours.Max()
+		}
+	}
+	c.async = defaultAsync(c.proto.Version)
+	c.mu.Unlock()
+	if v == 0 {
+		text := fmt.Sprintf("We support %s, you support %s, no common versions.", versionsText(ours), versionsText(h.Versions))
+		c.send(openflow.ParseHeader(b).XID, &openflow.Error{Kind: ofp.HFCIncompatible, Data: []byte(text)}, false)
+		c.drain()
+		return errors.New("no common version: " + text)
+	}
+	return nil
+}
+
+func versionsText(vs ofp.Versions) string {
+	if max := vs.Max(); vs == 1<<max {
+		return fmt.Sprintf("version 0x%02x", uint8(max))
+	}
+	s := "versions"
+	for v := ofp.Version(0); v < 32; v++ {
+		if vs.Has(v) {
+			s += fmt.Sprintf(" 0x%02x", uint8(v))
+		}
+	}
+	return s
+}
+
+// serve reads requests until the connection ends.
+func (c *Conn) serve(f *framer) error {
+	probed := false
+	for {
+		c.waitRoom()
+		var deadline time.Time
+		if c.sw.opt.Probe > 0 && c.Kind != Primary { // a Controller probes by itself
+			deadline = time.Now().Add(c.sw.opt.Probe)
+		}
+		c.nc.SetReadDeadline(deadline)
+		before := f.n
+		b, err := f.next()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			if probed && f.n == before {
+				return fmt.Errorf("no response to inactivity probe after %v", c.sw.opt.Probe)
+			}
+			probed = true
+			c.Send(&openflow.EchoRequest{})
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		probed = false
+		c.received.Add(1)
+		if c.Kind == Primary {
+			c.sw.snoop(append([]byte(nil), b...))
+		}
+		c.dispatch(b)
+	}
+}
+
+// dispatch decodes one message and sees it answered.
+func (c *Conn) dispatch(b []byte) {
+	r := &Request{XID: openflow.ParseHeader(b).XID, Raw: b}
+	m, err := openflow.Decode(b, c.Proto())
+	if err != nil {
+		c.sw.limit.Log(c.log, c.sw.opt.Now(), slog.LevelInfo, "message refused", "err", err)
+		c.Reply(r, &openflow.Error{Kind: ofp.KindOf(err)})
+		return
+	}
+	r.Msg = m
+	if k := c.refuse(m); k != ofp.NoError {
+		c.Reply(r, &openflow.Error{Kind: k})
+		return
+	}
+	if !c.own(r) {
+		c.sw.handler.Handle(c, r)
+	}
+}
+
+// discard reads and forgets, for snoops.
+func (c *Conn) discard() error {
+	c.nc.SetReadDeadline(time.Time{})
+	_, err := io.Copy(io.Discard, c.nc)
+	if err == nil {
+		err = io.EOF
+	}
+	return err
+}

@@ -84,7 +84,7 @@ func (h *tiny) Handle(c *Conn, r *Request) {
 	case *openflow.TableStatsRequest:
 		c.Reply(r, &openflow.TableStatsReply{})
 	case *openflow.TableFeaturesRequest:
-		c.Reply(r, &openflow.TableFeaturesReply{})
+		c.Reply(r, &openflow.TableFeaturesReply{Tables: []openflow.TableFeatures{{Table: 0, Name: "classifier"}}})
 	default:
 		c.Reply(r, &openflow.Error{Kind: ofp.BRCBadType})
 	}

@@ -46,6 +46,9 @@ type Client struct {
 	calls map[string]chan jsonrpc.Message
 	err   error // why the connection ended
 	done  chan struct{}
+
+	answers chan []byte // to the server's requests; at most 8 wait, more are dropped
+	wg      sync.WaitGroup
 }
 
 // Dial connects to a name of package stream, e.g. "unix:/run/openvswitch/db.sock".
@@ -66,16 +69,33 @@ func New(nc net.Conn, o Options) *Client {
 	if o.Limits == (jsonrpc.Limits{}) {
 		o.Limits = jsonrpc.Limits{Size: 64 << 20, Scalar: 16 << 20, Members: 1 << 20, Values: 8 << 20}
 	}
-	c := &Client{conn: jsonrpc.NewConn(nc, o.Limits, nil), o: o, calls: map[string]chan jsonrpc.Message{}, done: make(chan struct{})}
+	c := &Client{conn: jsonrpc.NewConn(nc, o.Limits, nil), o: o, calls: map[string]chan jsonrpc.Message{}, done: make(chan struct{}), answers: make(chan []byte, 8)}
+	c.wg.Add(1)
 	go c.read()
+	go c.answer()
 	return c
 }
 
-// Close ends the connection and waits for the reading goroutine. It must not
+// Close ends the connection and waits for its goroutines. It must not
 // be called from Notify.
 func (c *Client) Close() {
 	c.conn.Close()
 	<-c.done
+	c.wg.Wait()
+}
+
+// answer writes the answers, so that the reading goroutine never waits for a
+// server that itself waits for being read.
+func (c *Client) answer() {
+	defer c.wg.Done()
+	for {
+		select {
+		case b := <-c.answers:
+			c.write(b) // an error shows in the reading goroutine too
+		case <-c.done:
+			return
+		}
+	}
 }
 
 // Done is closed when the connection has ended; Err then says why.
@@ -108,10 +128,15 @@ func (c *Client) read() {
 func (c *Client) take(m jsonrpc.Message) error {
 	switch m.Kind {
 	case jsonrpc.Request:
+		b := jsonrpc.AppendError(nil, m.ID, []byte(`"unknown method"`))
 		if m.Method == "echo" {
-			return c.write(jsonrpc.AppendReply(nil, m.ID, m.Params))
+			b = jsonrpc.AppendReply(nil, m.ID, m.Params)
 		}
-		return c.write(jsonrpc.AppendError(nil, m.ID, []byte(`"unknown method"`)))
+		select {
+		case c.answers <- b:
+		default:
+		}
+		return nil
 	case jsonrpc.Notification:
 		if c.o.Notify != nil {
 			c.o.Notify(m.Method, m.Params)
@@ -188,6 +213,7 @@ func (call *Call) Wait(ctx context.Context) (json.RawMessage, error) {
 		select { // the reply may have come just before the end
 		case m = <-call.ch:
 		default:
+			call.c.forget(call.ID)
 			return nil, fmt.Errorf("%s: %w", call.method, call.c.Err())
 		}
 	}

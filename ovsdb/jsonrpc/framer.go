@@ -159,7 +159,9 @@ func (f *Framer) Next(p []byte) (msg []byte, n int, err error) {
 		}
 		if isSpace(p[i]) && f.st <= sAfter {
 			f.buf = append(f.buf, p[start:i]...)
-			i++
+			end := min(len(p), first+f.lim.Size-f.raw) // no further than the bound
+			for i++; i < end && isSpace(p[i]); i++ {
+			}
 			start = i
 			continue
 		}

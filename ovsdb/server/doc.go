@@ -32,5 +32,5 @@
 //
 // 64 sessions, 8 MiB in a send buffer that is not empty, 65,536 pending rows a
 // session, 32 MiB of incoming messages, 256 monitors, 256 waiting
-// transactions and 256 locks a session.
+// transactions (1 MiB of them) and 256 locks a session.
 package server

@@ -49,7 +49,7 @@ func (ss *session) request(m jsonrpc.Message) {
 			result = d.Schema().AppendJSON(nil)
 		}
 	case "get_server_id":
-		result = append(ss.s.id.Append([]byte(`["`)), `"]`...)
+		result = append(ss.s.id.Append([]byte{'"'}), '"')
 	case "set_db_change_aware":
 		result, err = ss.changeAware(m)
 	case "lock", "steal":

@@ -33,6 +33,7 @@ const compactRetry = time.Minute
 const (
 	maxMonitors = 256
 	maxTriggers = 256
+	maxWaiting  = 1 << 20 // bytes of waiting transactions
 	maxLocks    = 256
 	readStop    = 64 << 10 // bytes in the send buffer above which requests wait
 	writeChunk  = 64 << 10 // bytes that must leave within SendTimeout

@@ -56,7 +56,7 @@ type fixture struct {
 }
 
 // serve starts a server with an Open_vSwitch database in memory.
-func serve(t *testing.T, o Options) *fixture {
+func serve(t testing.TB, o Options) *fixture {
 	t.Helper()
 	f := &fixture{dir: t.TempDir(), log: &logBuffer{}}
 	o.Log = slog.New(slog.NewTextHandler(f.log, nil))
@@ -92,7 +92,7 @@ type recorder struct {
 	wake  chan struct{}
 }
 
-func (f *fixture) dial(t *testing.T) *recorder {
+func (f *fixture) dial(t testing.TB) *recorder {
 	t.Helper()
 	r := &recorder{wake: make(chan struct{}, 1)}
 	c, err := client.Dial(f.ctx, f.sock, client.Options{Notify: func(m string, p json.RawMessage) {
@@ -142,7 +142,7 @@ next:
 	}
 }
 
-func (r *recorder) call(t *testing.T, ctx context.Context, method, params string) string {
+func (r *recorder) call(t testing.TB, ctx context.Context, method, params string) string {
 	t.Helper()
 	res, err := r.Call(ctx, method, json.RawMessage(params))
 	if err != nil {

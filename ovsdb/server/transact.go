@@ -3,6 +3,7 @@
 package server
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"time"
@@ -19,6 +20,7 @@ type trigger struct {
 	id    json.RawMessage
 	key   string // canonical id
 	req   *engine.Request
+	size  int // bytes of the request
 	timer *time.Timer
 }
 
@@ -35,16 +37,17 @@ func (ss *session) transact(m jsonrpc.Message) error {
 	if err != nil {
 		return err
 	}
-	t := &trigger{ss: ss, db: d, id: m.ID, key: key, req: req}
+	// The id is copied: it would keep the whole message in memory.
+	t := &trigger{ss: ss, db: d, id: bytes.Clone(m.ID), key: key, req: req, size: len(m.Params)}
 	committed, done := t.try()
 	if !done {
 		switch {
 		case ss.triggers[key] != nil:
 			t.stop()
 			return ovsdb.Errorf("duplicate request ID", "a transaction with this id is waiting")
-		case len(ss.triggers) >= maxTriggers:
+		case len(ss.triggers) >= maxTriggers || ss.waiting()+t.size > maxWaiting:
 			t.stop()
-			return ovsdb.Errorf("resources exhausted", "more than %d transactions wait in a session", maxTriggers)
+			return ovsdb.Errorf("resources exhausted", "more than %d transactions or %d bytes of them wait in a session", maxTriggers, maxWaiting)
 		}
 		ss.triggers[key] = t
 		d.triggers = append(d.triggers, t)
@@ -54,6 +57,14 @@ func (ss *session) transact(m jsonrpc.Message) error {
 		ss.s.retry(d)
 	}
 	return nil
+}
+
+// waiting returns the bytes of the session's waiting requests.
+func (ss *session) waiting() (n int) {
+	for _, t := range ss.triggers {
+		n += t.size
+	}
+	return n
 }
 
 // try runs the transaction. It answers it unless it is to wait, and tells

@@ -97,7 +97,7 @@ type Server struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	limitProto, limitFull, limitAccept vlog.Limit
+	limitProto, limitFull, limitAccept, limitKill, limitSync vlog.Limit
 
 	mu       sync.Mutex // all below, and everything in sessions but their connection
 	dbs      map[string]*database
@@ -253,8 +253,7 @@ func (s *Server) keep(d *database) {
 				return
 			}
 			if err := d.journal.Sync(); err != nil {
-				s.o.Log.Error("database log is not synced", "database", d.name, "err", err)
-				d.syncTimer = nil
+				s.limitSync.Log(s.o.Log, s.o.Now(), slog.LevelError, "database log is not synced", "database", d.name, "err", err)
 				s.keep(d) // again
 			}
 		})

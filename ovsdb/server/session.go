@@ -54,7 +54,7 @@ func (ss *session) kill(why string, args ...any) {
 		return
 	}
 	ss.dead = true
-	ss.s.o.Log.Info("session closed", append([]any{"peer", ss.name, "reason", why}, args...)...)
+	ss.s.limitKill.Log(ss.s.o.Log, ss.s.o.Now(), slog.LevelInfo, "session closed", append([]any{"peer", ss.name, "reason", why}, args...)...)
 	close(ss.gone)
 	ss.nc.Close()
 	ss.room.Broadcast()

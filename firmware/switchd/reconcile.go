@@ -192,7 +192,7 @@ func (r *reconciler) claim(s *wanted.Switch) {
 
 // configure gives every tier its bridges.
 func (r *reconciler) configure(plan *wanted.Plan, links map[string]wanted.Link, now time.Time) {
-	all := configs(plan, links, r.bridges.controls(now), r.about.OVSVersion)
+	all := configs(plan, links, r.bridges.controls(plan, now), r.about.OVSVersion)
 	for _, k := range slices.Sorted(maps.Keys(r.tiers)) {
 		if err := r.tiers[k].sw.Apply(all[k], now); err != nil {
 			r.failed(fmt.Sprintf("configure the %v datapath", k), err)

@@ -192,7 +192,7 @@ func Encode(p Proto, xid uint32, m Message) ([]byte, error) {
 	e := &encoder{Proto: p, xid: xid}
 	r := l.out[reflect.TypeOf(m)]
 	for _, alt := range l.nxOut[reflect.TypeOf(m)] {
-		if r == nil && alt.when == nil || alt.use(p, m) {
+		if r == nil || alt.use(p, m) {
 			r = alt
 			break
 		}

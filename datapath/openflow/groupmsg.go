@@ -263,9 +263,6 @@ func (e *encoder) groupFeatures(m *GroupFeaturesReply) {
 func (d *decoder) meterFeatures() *MeterFeaturesReply {
 	m := &MeterFeaturesReply{MaxMeters: d.U32(), BandTypes: d.U32(), Capabilities: d.U32(), MaxBands: d.U8(), MaxColor: d.U8()}
 	d.Skip(2)
-	if d.Version >= ofp.V15 {
-		d.Skip(8) // features
-	}
 	return m
 }
 
@@ -275,10 +272,7 @@ func (e *encoder) meterFeatures(m *MeterFeaturesReply) {
 	e.U32(m.Capabilities)
 	e.U8(m.MaxBands)
 	e.U8(m.MaxColor)
-	e.Zero(2)
-	if e.Version >= ofp.V15 {
-		e.Zero(8)
-	}
+	e.Zero(2) // the stock switch has none of the features that 1.5 adds here
 }
 
 // Types of meter bands.

@@ -198,8 +198,8 @@ func rows() []row {
 		def(message, v14, v15, 28, (*decoder).async14, (*encoder).setAsync14),
 		def(message, v13, v15, 29, (*decoder).meterMod, (*encoder).meterMod),
 
-		def(nxMessage, v10, v15, 10, (*decoder).roleRequestNX, (*encoder).roleRequestNX),
-		def(nxMessage, v10, v15, 11, (*decoder).roleReplyNX, (*encoder).roleReplyNX),
+		alt(nxMessage, v10, v15, 10, (*decoder).roleRequestNX, (*encoder).roleRequestNX, func(_ Proto, m *RoleRequest) bool { return m.Nicira }),
+		alt(nxMessage, v10, v15, 11, (*decoder).roleReplyNX, (*encoder).roleReplyNX, func(_ Proto, m *RoleReply) bool { return m.Nicira }),
 		def(nxMessage, v10, v10, 12, (*decoder).setFlowFormat, (*encoder).setFlowFormat),
 		alt(nxMessage, v10, v10, 13, (*decoder).flowModNX, (*encoder).flowModNX, func(p Proto, m *FlowMod) bool { return p.NXM || !fits10(&m.Match) || m.CookieMask != 0 }),
 		alt(nxMessage, v10, v10, 14, (*decoder).flowRemovedNX, (*encoder).flowRemovedNX, func(p Proto, m *FlowRemoved) bool { return p.NXM }),
@@ -247,9 +247,9 @@ func rows() []row {
 		def(request, v14, v15, 15, (*decoder).queueConfigRequest, (*encoder).queueConfigRequest),
 		def(reply, v14, v15, 15, (*decoder).queueDesc, (*encoder).queueDesc),
 
-		alt(nxRequest, v10, v15, 0, (*decoder).flowStatsRequestNX, (*encoder).flowStatsRequestNX, func(_ Proto, m *FlowStatsRequest) bool { return m.Nicira }),
-		alt(nxReply, v10, v15, 0, (*decoder).flowStatsNX, (*encoder).flowStatsNX, func(_ Proto, m *FlowStatsReply) bool { return m.Nicira }),
-		alt(nxRequest, v10, v15, 1, (*decoder).aggregateRequestNX, (*encoder).aggregateRequestNX, func(_ Proto, m *AggregateRequest) bool { return m.Nicira }),
-		alt(nxReply, v10, v15, 1, (*decoder).aggregateNX, (*encoder).aggregate, func(_ Proto, m *AggregateReply) bool { return m.Nicira }),
+		alt(nxRequest, v10, v10, 0, (*decoder).flowStatsRequestNX, (*encoder).flowStatsRequestNX, func(_ Proto, m *FlowStatsRequest) bool { return m.Nicira }),
+		alt(nxReply, v10, v10, 0, (*decoder).flowStatsNX, (*encoder).flowStatsNX, func(_ Proto, m *FlowStatsReply) bool { return m.Nicira }),
+		alt(nxRequest, v10, v10, 1, (*decoder).aggregateRequestNX, (*encoder).aggregateRequestNX, func(_ Proto, m *AggregateRequest) bool { return m.Nicira }),
+		alt(nxReply, v10, v10, 1, (*decoder).aggregateNX, (*encoder).aggregate, func(_ Proto, m *AggregateReply) bool { return m.Nicira }),
 	}
 }

@@ -12,6 +12,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/weirswitch/weir/datapath/dpif"
 )
 
 // limits are the sizes of the maps.
@@ -161,13 +163,14 @@ func load(l limits) (*maps, error) {
 	return r, nil
 }
 
-// loadError says what kind of failure it is: the kernel or the process lacks
-// something, or the program was refused.
+// loadError says what kind of failure it is: the kernel lacks something (then it is a
+// *dpif.Unsupported, and package soft can serve), the process does, or the program was refused.
 func loadError(err error) error {
 	var ve *ebpf.VerifierError
 	switch {
 	case errors.Is(err, ebpf.ErrNotSupported):
-		return fmt.Errorf("load BPF program: this kernel lacks something that it needs (Linux 5.11 with CONFIG_BPF_SYSCALL, CONFIG_NET_CLS_BPF or tcx): %w", err)
+		no := &dpif.Unsupported{Reason: "this kernel lacks something that the BPF program needs (Linux 5.11 with CONFIG_BPF_SYSCALL and CONFIG_NET_CLS_BPF)"}
+		return fmt.Errorf("load BPF program: %w: %w", no, err)
 	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("load BPF program: not permitted (CAP_BPF and CAP_NET_ADMIN, or root, are needed): %w", err)
 	case errors.As(err, &ve):

@@ -12,7 +12,7 @@ import (
 )
 
 // needRoot skips a test that loads programs where that is not permitted.
-func needRoot(t *testing.T) {
+func needRoot(t testing.TB) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("loading BPF programs needs root")

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"encoding/binary"
-	"fmt"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -31,7 +30,8 @@ type cScratch struct {
 	Bytes              [256 + 40]byte
 }
 
-// parser runs the program on single frames in the kernel.
+// parser runs the program on single frames in the kernel, as if they had come from
+// the loopback device, which is the test run's.
 type parser struct {
 	d   *Datapath
 	in  dpif.Port
@@ -39,13 +39,22 @@ type parser struct {
 	all []cScratch
 }
 
-// newParser pins the test's thread to one CPU, whose scratch parse reads.
-func newParser(t *testing.T, maxVLANs int) *parser {
-	onOneCPU(t)
-	d := open(t, Config{MaxVLANs: maxVLANs, MaxFlows: segLen})
-	l := newLab(t, d, fmt.Sprintf("p%d.", maxVLANs), 1)
+func newParser(t testing.TB, maxVLANs int) *parser {
+	t.Helper()
+	needRoot(t)
+	d, err := New(Config{MaxVLANs: maxVLANs, MaxFlows: segLen})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	p := &parser{d: d, in: 1, all: make([]cScratch, d.lim.cpus)}
-	binary.NativeEndian.PutUint32(p.ctx[40:], uint32(l.wires[0].near))
+	if err := d.maps.devs.Put(uint32(1), &cDev{Port: uint32(p.in), Slot: 1}); err != nil {
+		t.Fatal(err)
+	}
 	return p
 }
 
@@ -137,7 +146,6 @@ func b2u(b bool) uint64 {
 // TestParse compares the program's parser with package packet's on generated
 // frames, half of them hostile, with one and with two VLAN tags.
 func TestParse(t *testing.T) {
-	inNS(t)
 	seed := twinSeed(t)
 	for _, maxVLANs := range []int{1, 2} {
 		p := newParser(t, maxVLANs)
@@ -153,7 +161,6 @@ func TestParse(t *testing.T) {
 
 // TestParseTruncated cuts frames of all kinds at every byte.
 func TestParseTruncated(t *testing.T) {
-	inNS(t)
 	seed := twinSeed(t)
 	p := newParser(t, 2)
 	g := packettest.New(seed)
@@ -171,7 +178,6 @@ func TestParseTruncated(t *testing.T) {
 // TestParseFar has headers behind the program's window of 256 bytes: long IPv6
 // extension headers and ND options.
 func TestParseFar(t *testing.T) {
-	inNS(t)
 	p := newParser(t, 2)
 	for _, ext := range []int{16, 200, 208, 216, 1000, 1400} {
 		for _, opt := range []int{8, 240, 1024, 1992} {
@@ -208,11 +214,11 @@ func FuzzParse(f *testing.F) {
 	for range 40 {
 		f.Add(g.Next())
 	}
+	p := newParser(f, 2)
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		if len(frame) < 15 || len(frame) > 3000 {
-			return
+			return // outside of what the kernel runs programs on
 		}
-		inNS(t)
-		newParser(t, 2).check(t, frame, 0, 2)
+		p.check(t, frame, 0, 2)
 	})
 }

@@ -80,8 +80,9 @@ func (v *VLAN) carries(vid uint16) bool {
 	case Access:
 		return vid == v.Tag
 	case NativeTagged, NativeUntagged:
-		if vid == v.Tag {
-			return true
+		// Frames of VLAN 0 would leave untagged and come back as the native VLAN's.
+		if vid == v.Tag || vid == 0 {
+			return vid == v.Tag
 		}
 	}
 	return v.Trunks.Has(vid)

@@ -481,6 +481,11 @@ func (c *ctx) finalMask() flow.Mask {
 	for i := range m {
 		m[i] &^= constant[i]
 	}
+	if c.orig.VLANTCI()&flow.VLANPresent == 0 {
+		// That there is no tag says all about tags.
+		m[flow.FieldVLANTCI.Info().Word] &^= 0xffff &^ flow.VLANPresent
+		m[flow.FieldVLANTPID.Info().Word] = 0
+	}
 	any := func(from, to int) bool {
 		for _, w := range m[from:to] {
 			if w != 0 {

@@ -3,8 +3,10 @@
 package main
 
 import (
+	"github.com/weirswitch/weir/cmd/internal/appctl"
 	"github.com/weirswitch/weir/cmd/internal/demo"
 	"github.com/weirswitch/weir/cmd/internal/switchd"
+	"github.com/weirswitch/weir/cmd/internal/vsctl"
 )
 
 // tools is the list of what this program can be.
@@ -12,6 +14,8 @@ func tools() []tool {
 	return []tool{
 		{"switchd", "the daemon: database server and switch in one", switchd.Main},
 		{"demo", "a switch and three hosts in network namespaces, shown and explained", demo.Main},
+		{"ovs-vsctl", "configure the switch", vsctl.Main},
+		{"ovs-appctl", "ask and command a running daemon", appctl.Main},
 		{"version", "print the version", printVersion},
 	}
 }

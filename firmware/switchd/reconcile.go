@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -112,6 +113,10 @@ func (r *reconciler) run(ctx context.Context) {
 	}
 }
 
+// settleTime is how long after the opening of a datapath its garbage is given
+// back to the kernel.
+const settleTime = time.Second
+
 // maxRounds bounds the plans of one run: datapaths are opened, then devices
 // made, then ports added; each failure costs one more.
 const maxRounds = 64
@@ -208,6 +213,8 @@ func (r *reconciler) perform(o wanted.Op) (err error) {
 		var t *tier
 		if t, err = r.open(o.Kind); err == nil {
 			r.tiers[o.Kind] = t
+			// Loading programs and schemas takes memory that is not needed again.
+			time.AfterFunc(settleTime, debug.FreeOSMemory)
 		}
 	case wanted.CloseDatapath:
 		if t := r.tiers[o.Kind]; t != nil {

@@ -59,15 +59,18 @@ func (t *flowTable) reclaim() error {
 	return nil
 }
 
+// worthWaiting is how many numbers are held before a grace period is waited for.
+const worthWaiting = 4 * segLen
+
 // number takes a number from p, whose values are in the tables ss. It waits for a grace
-// period if that frees as much as a new segment has, or if no segment can be had.
+// period if that frees many, or if the tables cannot grow.
 func (t *flowTable) number(p *pool, ss ...*segments) (uint32, error) {
 	i, ok := p.get()
 	if ok {
 		return i, nil
 	}
-	full := ss[0].len() == ss[0].max()
-	if len(p.held) >= segLen || full && len(p.held) > 0 {
+	full := p.size == ss[0].max()
+	if len(p.held) >= worthWaiting || full && len(p.held) > 0 {
 		if err := t.reclaim(); err != nil {
 			return 0, err
 		}
@@ -75,7 +78,7 @@ func (t *flowTable) number(p *pool, ss ...*segments) (uint32, error) {
 		return i, nil
 	}
 	if full {
-		return 0, fmt.Errorf("%d entries: %w", ss[0].len(), dpif.ErrFull)
+		return 0, fmt.Errorf("%d entries: %w", p.size, dpif.ErrFull)
 	}
 	for _, s := range ss {
 		if s.len() > p.size { // an earlier attempt failed half way
@@ -86,6 +89,9 @@ func (t *flowTable) number(p *pool, ss ...*segments) (uint32, error) {
 		}
 	}
 	p.size = ss[0].len()
+	for _, s := range ss[1:] {
+		p.size = min(p.size, s.len())
+	}
 	i, _ = p.get()
 	return i, nil
 }

@@ -3,6 +3,7 @@
 package bpf
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/cilium/ebpf"
@@ -22,21 +23,41 @@ func (s *segments) len() uint32 { return uint32(len(s.maps)) * segLen }
 // max is the number of values that there can be room for.
 func (s *segments) max() uint32 { return s.outer.MaxEntries() * segLen }
 
-// grow adds room for segLen values, all zero. On return a grace period has passed.
+// grow adds room for at least segLen values, all zero: half as much as there
+// is, within the bound, since the kernel waits for a grace period (some 20 ms) each time.
 func (s *segments) grow() error {
-	n := uint32(len(s.maps))
-	if n == s.outer.MaxEntries() {
+	have, most := len(s.maps), int(s.outer.MaxEntries())
+	if have == most {
 		return fmt.Errorf("grow %v beyond %d values", s.outer, s.max())
 	}
-	m, err := ebpf.NewMap(s.inner)
+	var numbers, fds []uint32
+	undo := func(err error) error {
+		for _, m := range s.maps[have:] {
+			m.Close()
+		}
+		s.maps = s.maps[:have]
+		return fmt.Errorf("grow %v: %w", s.outer, err)
+	}
+	for range min(most-have, max(have/2, 1)) {
+		m, err := ebpf.NewMap(s.inner)
+		if err != nil {
+			return undo(err)
+		}
+		numbers = append(numbers, uint32(len(s.maps)))
+		fds = append(fds, uint32(m.FD()))
+		s.maps = append(s.maps, m)
+	}
+	_, err := s.outer.BatchUpdate(numbers, fds, nil)
+	if errors.Is(err, ebpf.ErrNotSupported) {
+		for i := range numbers {
+			if err = s.outer.Put(numbers[i], fds[i]); err != nil {
+				break
+			}
+		}
+	}
 	if err != nil {
-		return fmt.Errorf("grow %v: %w", s.outer, err)
+		return undo(err)
 	}
-	if err := s.outer.Put(n, m); err != nil {
-		m.Close()
-		return fmt.Errorf("grow %v: %w", s.outer, err)
-	}
-	s.maps = append(s.maps, m)
 	return nil
 }
 

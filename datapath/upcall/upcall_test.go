@@ -25,6 +25,8 @@ import (
 
 var seed = flag.Uint64("seed", 1, "seed of the random tests")
 
+var conn = ofproto.ConnInfo{}
+
 var t0 = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // lab is a Switch over a listDP, with a clock that the test moves.
@@ -98,7 +100,7 @@ func (l *lab) taken() []Async {
 }
 
 func (l *lab) handle(bridge string, m openflow.Message) []openflow.Message {
-	return l.s.Handle(bridge, ofproto.ConnInfo{}, m, l.now())
+	return l.s.Handle(bridge, conn, m, l.now())
 }
 
 func (l *lab) flowMod(bridge string, m openflow.FlowMod) {

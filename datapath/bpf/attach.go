@@ -29,8 +29,13 @@ func (h Hook) String() string {
 // recognises one that a crashed one left.
 const filterName = "weir"
 
-// attachment is one device's ingress program.
-type attachment interface{ detach() error }
+// attachment is one device's ingress program. A detach that waits returns when the
+// program does not run on the device any more; after another it may for a
+// grace period.
+type attachment interface {
+	detach() error
+	waits() bool
+}
 
 // attach puts prog first on the ingress of a device. It removes what an earlier
 // daemon left there.
@@ -65,6 +70,9 @@ func (t tcx) detach() error {
 	}
 	return nil
 }
+
+// waits: the kernel does (include/net/tcx.h, tcx_entry_sync).
+func (t tcx) waits() bool { return true }
 
 type clsact struct {
 	h     *netlink.Handle
@@ -124,6 +132,8 @@ func (c clsact) detach() error {
 	}
 	return nil
 }
+
+func (c clsact) waits() bool { return false }
 
 // removeFilter deletes our filters from the clsact ingress of a device.
 func removeFilter(h *netlink.Handle, nl netlink.Link) error {

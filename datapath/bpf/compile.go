@@ -106,8 +106,9 @@ var targets = map[flow.Field][]target{
 	flow.FieldTPDst: {tcpDst, udpDst, icmpCode, icmpv6Code},
 }
 
-// maxActions is the length of an action list; most actions are one operation.
-const maxActions = maxOps / 2
+// maxActions is the length of an action list; most actions are one operation,
+// and one is for the end.
+const maxActions = maxOps - 1
 
 // compile turns the actions of a flow into operations, at most maxOps with
 // the opEnd behind them.

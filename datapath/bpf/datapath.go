@@ -57,7 +57,7 @@ type Datapath struct {
 	injected chan injected
 
 	done  chan struct{} // closed by Close
-	watch sync.WaitGroup
+	watch sync.WaitGroup // the goroutines but Run
 	ns    netns.NsHandle // of the devices
 }
 
@@ -170,7 +170,7 @@ func (d *Datapath) portAdd(no dpif.Port, spec dpif.PortSpec) error {
 }
 
 // PortDel detaches the program from the port's device.
-func (d *Datapath) PortDel(no dpif.Port) error {
+func (d *Datapath) PortDel(no dpif.Port) (err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
@@ -180,10 +180,16 @@ func (d *Datapath) PortDel(no dpif.Port) error {
 	if p == nil {
 		return fmt.Errorf("delete port %d: %w", no, dpif.ErrNotExist)
 	}
-	if err := errors.Join(p.at.detach(), d.ports.del(p), p.out.Close()); err != nil {
-		return fmt.Errorf("delete port %d: %w", no, err)
+	if err = errors.Join(p.at.detach(), d.ports.del(p)); err != nil {
+		err = fmt.Errorf("delete port %d: %w", no, err)
 	}
-	return nil
+	// The kernel takes a grace period to close a packet socket.
+	d.watch.Go(func() {
+		if err := p.out.Close(); err != nil {
+			d.log.Warn("close packet socket", "device", p.spec.Name, "err", err)
+		}
+	})
+	return err
 }
 
 // PortStats: see dpif.Datapath.

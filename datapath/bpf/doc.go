@@ -44,9 +44,22 @@
 // fills its own share only, and takes turns with the others. No atomic operation is needed. Go
 // holds at most as many bytes as the ring; at that bound packets wait in the ring.
 //
+// # Cost
+//
+// In November 2026, on Linux 6.18 and amd64: 3,000 instructions, of which the
+// verifier walks 251,000 (its bound is 1,000,000; TestVerifier fails at a third). A packet
+// costs 90 ns with one mask and 14 ns more for each mask tried before, without driver and redirect
+// (TestCost); a flow 13 us to add and 4 us to delete. Without flows the maps take 6 MB (131,072 flows possible).
+//
+// Counters are plain additions in per-CPU values: on a 32-bit machine a reader may
+// see one half of a counter older than the other for a moment. The scratch that holds a packet's
+// key is per CPU as well and is only used between parse and lookup, where no
+// other packet can come in between in a softirq; with PREEMPT_RT that rests on the lock
+// that softirqs of one CPU share.
+//
 // # Limits, each refused with dpif.Unsupported or dpif.ErrFull
 //
-// 32 masks are tried (the tables hold 128), 64 operations a flow, the fields of matchFields
+// 32 masks are tried (the tables hold 128), 64 operations a flow (63 actions that are one each), the fields of matchFields
 // (key.go), the edits of targets (compile.go): not the ports of SCTP, whose checksum is a CRC, and
 // not nd_options_type.
 //

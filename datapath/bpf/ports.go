@@ -67,6 +67,13 @@ func (t *portTable) counters(slot uint32) (s cPortStats, err error) {
 // add takes p up: a slot, then the way in (the device's number), then the way out.
 func (t *portTable) add(p *port, l netlink.Link) error {
 	slot, ok := t.slots.get()
+	if !ok && len(t.slots.held) > 0 {
+		if err := t.m.barrier(); err != nil {
+			return err
+		}
+		t.slots.release()
+		slot, ok = t.slots.get()
+	}
 	if !ok {
 		return fmt.Errorf("%d ports: %w", len(t.byNo), dpif.ErrFull)
 	}
@@ -83,7 +90,6 @@ func (t *portTable) add(p *port, l netlink.Link) error {
 	if err != nil {
 		t.m.devs.Delete(uint32(p.spec.Ifindex)) // best effort: no program is attached there
 		t.slots.put(slot)
-		t.slots.release()
 		return err
 	}
 	t.byNo[p.no], t.byDev[p.spec.Ifindex], t.bySlot[slot] = p, p, p
@@ -130,16 +136,17 @@ func (t *portTable) write(p *port, s state) error {
 	return nil
 }
 
-// del takes p out, whose program is detached.
+// del takes p out, whose program is detached. Its slot is not used again before a
+// grace period has passed, since programs of other devices may be about to count an output there.
 func (t *portTable) del(p *port) error {
 	err := t.m.ports.Put(uint32(p.no), &cPort{})
-	// The device's number may be looked up until the last program ends, and a
-	// slot used.
-	err = errors.Join(err, t.m.barrier(), t.m.devs.Delete(uint32(p.spec.Ifindex)))
+	if p.at != nil && !p.at.waits() {
+		err = errors.Join(err, t.m.barrier())
+	}
+	err = errors.Join(err, t.m.devs.Delete(uint32(p.spec.Ifindex)))
 	delete(t.byNo, p.no)
 	delete(t.byDev, p.spec.Ifindex)
 	t.bySlot[p.slot] = nil
 	t.slots.put(p.slot)
-	t.slots.release()
 	return err
 }

@@ -56,7 +56,7 @@ type Datapath struct {
 	queues   *queues
 	injected chan injected
 
-	done  chan struct{} // closed by Close
+	done  chan struct{}  // closed by Close
 	watch sync.WaitGroup // the goroutines but Run
 	ns    netns.NsHandle // of the devices
 }

@@ -65,6 +65,7 @@
 //
 // # Threads
 //
-// All methods take one mutex but Run, which reads the ring in one goroutine and
-// calls the handler in the caller's, and Execute, which takes a read lock.
+// All methods take one mutex but Execute, which takes a read lock, and Run, which
+// reads the ring and calls the handler in the caller's goroutine without any. One
+// goroutine follows the devices' state.
 package bpf

@@ -108,9 +108,10 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	undo.push(func() error { stopWatch(); return nil })
 
 	var running sync.WaitGroup
+	var blind error
 	running.Go(func() {
 		if err := devs.watch(ctx, kick); err != nil && ctx.Err() == nil {
-			log.Error("devices are not followed any more", "err", err)
+			blind = fmt.Errorf("devices are not followed any more: %w", err)
 			exit() // a supervisor starts us again; going on blind would be worse
 		}
 	})
@@ -131,7 +132,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	case <-time.After(exitWait):
 		return errors.New("the reconciler did not end")
 	}
-	return errors.Join(brs.close(), rec.close(cleanup.Load()))
+	return errors.Join(blind, brs.close(), rec.close(cleanup.Load()))
 }
 
 // stack is what is to be undone at the end, the last first.

@@ -52,6 +52,7 @@ type reconciler struct {
 
 	tiers    map[wanted.Kind]*tier
 	broken   map[wanted.Kind]string
+	brokenAt time.Time // of the last failure
 	attached map[string]wanted.Attached
 	claimed  map[string]bool // names of internal ports that a row has wanted since the start
 	book     wanted.Book
@@ -113,6 +114,9 @@ func (r *reconciler) run(ctx context.Context) {
 	}
 }
 
+// retryBroken is how long a datapath that did not open is left alone.
+const retryBroken = time.Minute
+
 // settleTime is how long after the opening of a datapath its garbage is given
 // back to the kernel.
 const settleTime = time.Second
@@ -132,6 +136,9 @@ func (r *reconciler) reconcile(statistics bool) {
 		return // the commit brings us back
 	}
 	r.claim(s)
+	if now.Sub(r.brokenAt) >= retryBroken {
+		clear(r.broken)
+	}
 	have := &wanted.Present{Broken: r.broken, Ports: r.attached, Failed: map[string]string{}, Refused: map[string]bool{}}
 	var plan *wanted.Plan
 	for range maxRounds {
@@ -153,7 +160,7 @@ func (r *reconciler) reconcile(statistics bool) {
 				continue
 			}
 			if open, ok := o.(wanted.OpenDatapath); ok {
-				r.broken[open.Kind] = reason(err)
+				r.broken[open.Kind], r.brokenAt = reason(err), now
 			} else if name := wanted.InterfaceOf(o); name != "" {
 				have.Failed[name] = fmt.Sprintf("could not open network device %s (%s)", name, reason(err))
 			} else {

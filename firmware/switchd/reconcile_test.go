@@ -51,7 +51,7 @@ type bench struct {
 	nl *netlink.Handle
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t *testing.T, broken map[wanted.Kind]bool) *bench {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root for a network namespace")
@@ -74,7 +74,12 @@ func newBench(t *testing.T) *bench {
 	cfg := Config{RunDir: t.TempDir(), Now: time.Now, Log: vlog.New(nil, time.Now)}
 	b := newBridges(t.Context(), cfg, func() {})
 	b.noSockets = true
-	r := newReconciler(cfg, db, devs, wanted.About{OVSVersion: "test", DBVersion: "8.3.1"}, b, func(k wanted.Kind) (*tier, error) { return openTier(k, cfg, b, devs) })
+	r := newReconciler(cfg, db, devs, wanted.About{OVSVersion: "test", DBVersion: "8.3.1"}, b, func(k wanted.Kind) (*tier, error) {
+		if broken[k] {
+			return nil, fmt.Errorf("open %v: %w", k, unix.EPERM)
+		}
+		return openTier(k, cfg, b, devs)
+	})
 	t.Cleanup(func() {
 		if err := r.close(true); err != nil {
 			t.Error(err)
@@ -182,7 +187,7 @@ func (b *bench) run() {
 func TestReconcile(t *testing.T) {
 	for _, dp := range []string{"system", "netdev"} {
 		t.Run(dp, func(t *testing.T) {
-			b := newBench(t)
+			b := newBench(t, nil)
 			b.veth("e0", "x0")
 			b.veth("foreign", "f0")
 			b.set([]string{"br0", dp, "e0", "late", "int0:internal"})
@@ -245,5 +250,55 @@ func TestReconcile(t *testing.T) {
 				t.Errorf("datapaths at the end: %v", b.tiers)
 			}
 		})
+	}
+}
+
+// Where BPF cannot be had, the Go datapath serves and the bridge says why.
+func TestReconcileWithoutBPF(t *testing.T) {
+	b := newBench(t, map[wanted.Kind]bool{wanted.BPF: true})
+	b.veth("e0", "x0")
+	b.set([]string{"br0", "system", "e0"})
+	b.run()
+	if got, want := b.rows("Bridge", "status"), `["map",[["datapath","soft, not bpf: operation not permitted"]]]`; got != want {
+		t.Errorf("status %s, want %s", got, want)
+	}
+	if got := b.rows("Interface", "name", "ofport"); got != "\"br0\" 65534\n\"e0\" 1" {
+		t.Errorf("interfaces:\n%s", got)
+	}
+	if text, err := b.tiersShow(nil); err != nil || !strings.Contains(text, "eBPF            not available: operation not permitted") {
+		t.Errorf("weir/tiers: %v\n%s", err, text)
+	}
+}
+
+// Where no datapath can be had, no port works and each says why; when one can,
+// everything comes by itself.
+func TestReconcileWithoutDatapath(t *testing.T) {
+	broken := map[wanted.Kind]bool{wanted.BPF: true, wanted.Soft: true}
+	b := newBench(t, broken)
+	b.set([]string{"br0", "system"})
+	b.run()
+	if got, want := b.rows("Interface", "ofport", "error"), `-1 "datapath soft: operation not permitted"`; got != want {
+		t.Errorf("interface: %s, want %s", got, want)
+	}
+	for _, step := range []struct {
+		works  wanted.Kind
+		status string
+	}{
+		{wanted.Soft, `["map",[["datapath","soft, not bpf: operation not permitted"]]]`},
+		{wanted.BPF, `["map",[]]`},
+	} {
+		delete(broken, step.works)
+		b.brokenAt = b.brokenAt.Add(-retryBroken)
+		b.reconcile(false)
+		b.run()
+		if got := b.rows("Interface", "ofport", "error"); got != `65534 ["set",[]]` {
+			t.Errorf("with %v: interface %s", step.works, got)
+		}
+		if got := b.rows("Bridge", "status"); got != step.status {
+			t.Errorf("with %v: status %s, want %s", step.works, got, step.status)
+		}
+	}
+	if len(b.tiers) != 1 || b.tiers[wanted.BPF] == nil {
+		t.Errorf("datapaths at the end: %v", b.tiers)
 	}
 }

@@ -358,12 +358,15 @@ func (p *planner) datapathPorts(book *Book) {
 		w := p.wantPorts[name]
 		w.No = dpif.Port(given[w.Kind][name])
 		p.wantPorts[name] = w
+		if !p.have.Open[w.Kind] {
+			continue // first see whether that opens: until then all stays where it is
+		}
 		old, attached := p.have.Ports[name]
 		if attached && old != w {
 			p.before(DelPort{name, old})
 			attached = false
 		}
-		if !attached && p.have.Open[w.Kind] {
+		if !attached {
 			p.before(AddPort{name, w})
 		}
 	}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+)
+
+// A bridge in fail mode standalone whose controller does not answer forwards
+// nothing at first, and takes over after three inactivity probes.
+func TestE2EFailStandalone(t *testing.T) {
+	eachDatapath(t, func(t *testing.T, r *rig) {
+		h1, _ := r.host("h1", "10.0.0.1/24"), r.host("h2", "10.0.0.2/24")
+		r.bridge("br0")
+		r.vsctl("add-port", "br0", "h1", "--", "add-port", "br0", "h2", "--", "set-controller", "br0", "tcp:127.0.0.1:9",
+			"--", "set-fail-mode", "br0", "standalone", "--", "set", "controller", "br0", "inactivity_probe=1000")
+		r.separated(h1, "10.0.0.2")
+		r.eventually(10*time.Second, func() error { return ping(h1, "10.0.0.2") })
+		if out := r.ofctl("dump-flows", "br0"); strings.Contains(out, "n_packets") {
+			t.Errorf("the flow that takes over is shown to controllers:\n%s", out)
+		}
+		if *stock {
+			return // it looks at its controllers every 5 s only
+		}
+		if got := r.get("controller", "br0", "is_connected"); got != "false" {
+			t.Errorf("is_connected: %s", got)
+		}
+		if got := r.get("controller", "br0", "status"); !strings.Contains(got, "state=") || !strings.Contains(got, "refused") {
+			t.Errorf("status: %s", got)
+		}
+		// Without the controller the bridge is a plain switch.
+		r.vsctl("del-controller", "br0")
+		r.reaches(h1, "10.0.0.2")
+		if out := r.ofctl("dump-flows", "br0"); !strings.Contains(out, "actions=NORMAL") {
+			t.Errorf("flows without controller:\n%s", out)
+		}
+	})
+}
+
+// kill -9: the next daemon takes over what was left and goes on.
+func TestE2EKilled(t *testing.T) {
+	if *stock {
+		t.Skip("about our daemon")
+	}
+	eachDatapath(t, func(t *testing.T, r *rig) {
+		h1, _ := r.host("h1", "10.0.0.1/24"), r.host("h2", "10.0.0.2/24")
+		r.bridge("br0")
+		r.vsctl("add-port", "br0", "h2", "--", "add-port", "br0", "h1")
+		r.reaches(h1, "10.0.0.2")
+		before := r.vsctl("--columns=name,ofport,mac_in_use", "list", "interface")
+		p := r.procs[0]
+		if err := p.Signal(syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		<-p.Done()
+		r.procs = nil
+		r.start()
+		r.eventually(5*time.Second, equals(func() string { return r.vsctl("--columns=name,ofport,mac_in_use", "list", "interface") }, before))
+		r.reaches(h1, "10.0.0.2")
+		if out := r.ingress("h1"); strings.Count(out, "prog_id")+strings.Count(out, "pref") > 1 {
+			t.Errorf("the killed daemon's program is still there: %s", out)
+		}
+	})
+}
+
+// exit --cleanup deletes internal ports, exit leaves them with their addresses.
+func TestE2EExit(t *testing.T) {
+	if *stock {
+		t.Skip("stock leaves its tap devices in both cases here")
+	}
+	eachDatapath(t, func(t *testing.T, r *rig) {
+		r.bridge("br0")
+		r.vsctl("add-port", "br0", "int0", "--", "set", "interface", "int0", "type=internal")
+		if err := r.sw.Address("int0", "10.0.0.9/24"); err != nil {
+			t.Fatal(err)
+		}
+		end := func(args ...string) {
+			t.Helper()
+			r.appctl(append([]string{"exit"}, args...)...)
+			select {
+			case <-r.procs[0].Done():
+				if err := r.procs[0].Err(); err != nil {
+					t.Errorf("exit %v: %v", args, err)
+				}
+			case <-time.After(5 * time.Second):
+				t.Fatalf("exit %v: the daemon still runs after 5 s", args)
+			}
+			r.procs = nil
+			left, err := filepath.Glob(filepath.Join(r.dir, "*"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range left {
+				switch filepath.Ext(f) {
+				case ".sock", ".ctl", ".pid", ".mgmt", ".snoop":
+					t.Errorf("exit %v left %s", args, filepath.Base(f))
+				}
+			}
+		}
+		end()
+		link, err := r.sw.Links().LinkByName("int0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		addrs, err := r.sw.Links().AddrList(link, netlink.FAMILY_V4)
+		if err != nil || len(addrs) != 1 {
+			t.Errorf("addresses of the internal port after exit: %v, %v", addrs, err)
+		}
+		r.start()
+		r.eventually(5*time.Second, equals(func() string { return r.get("interface", "int0", "error") }, "[]"))
+		end("--cleanup")
+		links, err := r.sw.Links().LinkList()
+		if err != nil || len(links) != 1 {
+			var names []string
+			for _, l := range links {
+				names = append(names, l.Attrs().Name)
+			}
+			t.Errorf("links after exit --cleanup: %v, %v; want lo alone", names, err)
+		}
+	})
+}
+
+// An internal port that was moved into a container's namespace stays a port, also
+// over a restart.
+func TestE2EInternalElsewhere(t *testing.T) {
+	if *stock {
+		t.Skip("stock closes the tap of a moved port")
+	}
+	eachDatapath(t, func(t *testing.T, r *rig) {
+		h1, box := r.host("h1", "10.0.0.1/24"), r.namespace("box")
+		r.bridge("br0")
+		r.vsctl("add-port", "br0", "h1", "--", "add-port", "br0", "int0", "--", "set", "interface", "int0", "type=internal")
+		if out, err := r.sw.Command("ip", "link", "set", "int0", "netns", box.Name).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		if err := box.Address("int0", "10.0.0.2/24"); err != nil {
+			t.Fatal(err)
+		}
+		if err := box.Up("int0"); err != nil {
+			t.Fatal(err)
+		}
+		r.reaches(h1, "10.0.0.2")
+		if got := r.get("interface", "int0", "error"); got != "[]" {
+			t.Errorf("error: %s", got)
+		}
+		r.stop()
+		r.start()
+		r.eventually(5*time.Second, func() error { return ping(h1, "10.0.0.2") })
+		r.vsctl("del-port", "int0")
+		if _, err := box.Links().LinkByName("int0"); err == nil {
+			t.Error("the moved device is there after del-port")
+		}
+	})
+}
+
+// A database that is not one is refused with a clear word, and a directory that
+// is not there is made.
+func TestE2EStart(t *testing.T) {
+	if *stock {
+		t.Skip("about our daemon")
+	}
+	needs(t)
+	dir := t.TempDir()
+	bad := filepath.Join(dir, "bad.db")
+	if err := os.WriteFile(bad, []byte("not a database\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run := filepath.Join(dir, "r")
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--rundir", run, "--db", bad}, "bad.db"},
+		{[]string{"--rundir", run, "--db", filepath.Join(dir, "x.db"), "--remote", "nonsense"}, "nonsense"},
+		{[]string{"--rundir", run, "--db", filepath.Join(dir, "x.db"), "--log-level", "loud"}, "loud"},
+		{[]string{"--rundir", run, "spare"}, "spare"},
+	} {
+		out, err := exec.Command(weirBinary, append([]string{"switchd"}, c.args...)...).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), c.want) {
+			t.Errorf("%v: %v, %q; want a refusal that names %q", c.args, err, out, c.want)
+		}
+		if left, _ := filepath.Glob(filepath.Join(run, "*")); len(left) > 0 {
+			t.Errorf("%v left %v", c.args, left)
+		}
+	}
+}
+
+// Fifty ports in one transaction and out again: fast, and nothing stays.
+func TestE2EManyPorts(t *testing.T) {
+	if *stock {
+		t.Skip("about our daemon")
+	}
+	eachDatapath(t, func(t *testing.T, r *rig) {
+		const n = 50
+		r.bridge("br0")
+		open := func() int {
+			fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", r.pid()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(fds)
+		}
+		goroutines := regexp.MustCompile(`goroutines:(\d+)`)
+		count := func() string { return goroutines.FindStringSubmatch(r.appctl("memory/show"))[1] }
+		cycle := func() time.Duration {
+			var add, del []string
+			for i := range n {
+				name := fmt.Sprintf("m%d", i)
+				add = append(add, "--", "add-port", "br0", name, "--", "set", "interface", name, "type=internal")
+				del = append(del, "--", "del-port", name)
+			}
+			start := time.Now()
+			r.vsctl(add[1:]...)
+			d := time.Since(start)
+			if got := strings.Count(r.appctl("dpif/show"), "(internal)"); got != n+1 {
+				t.Errorf("%d internal ports, want %d", got, n+1)
+			}
+			r.vsctl(del[1:]...)
+			return d
+		}
+		cycle()
+		time.Sleep(500 * time.Millisecond)
+		fds, gos := open(), count()
+		d := cycle()
+		t.Logf("%d internal ports in %v", n, d)
+		if d > 10*time.Second {
+			t.Errorf("%d ports took %v", n, d)
+		}
+		r.eventually(5*time.Second, func() error {
+			if f, g := open(), count(); f > fds || g > gos && len(g) >= len(gos) {
+				return fmt.Errorf("descriptors %d -> %d, goroutines %s -> %s", fds, f, gos, g)
+			}
+			return nil
+		})
+	})
+}

@@ -71,8 +71,8 @@ type (
 	PopQueue struct{}
 	// Meter passes the packet to a meter (an action since OpenFlow 1.5).
 	Meter struct{ ID uint32 }
-	// PushVLAN adds a VLAN tag with type TPID (0x8100 or 0x88a8), VID 0, or the
-	// VID and PCP of the tag outside before.
+	// PushVLAN adds a VLAN tag with type TPID (0x8100 or 0x88a8), VID and PCP 0
+	// (as the stock switch; OpenFlow would copy those of the tag outside before).
 	PushVLAN struct{ TPID uint16 }
 	// PopVLAN removes the outer VLAN tag; without one it does nothing. Legacy
 	// says that it came as OpenFlow 1.0's strip_vlan: printed so, otherwise
@@ -97,7 +97,7 @@ type (
 	// SetTTL sets the TTL or hop limit.
 	SetTTL struct{ TTL uint8 }
 	// DecTTL decrements the TTL; at 0 or 1 the packet goes to the controllers
-	// named (0 if none is) with reason "invalid TTL" and the pipeline ends.
+	// named (0 if none is) with reason "invalid TTL" and the list of actions ends.
 	DecTTL struct{ Controllers []uint16 }
 	// SetMPLSTTL sets the TTL of the outer label.
 	SetMPLSTTL struct{ TTL uint8 }
@@ -168,7 +168,7 @@ type (
 	Note struct{ Data []byte }
 	// Clone runs Actions on a copy of packet and state.
 	Clone struct{ Actions List }
-	// Exit ends the pipeline for this packet; the action set is executed.
+	// Exit ends the pipeline for this packet, the action set included.
 	Exit struct{}
 )
 

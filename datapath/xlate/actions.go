@@ -3,6 +3,8 @@
 package xlate
 
 import (
+	"errors"
+
 	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/dpif"
 	"github.com/weirswitch/weir/datapath/flow"
@@ -179,7 +181,7 @@ func (c *ctx) sendTo(p *Port) {
 	switch {
 	case config&openflow.ConfigNoFwd != 0:
 	case p.Patch:
-		if p.Peer != nil && config&openflow.ConfigDown == 0 {
+		if p.Peer != nil {
 			c.patch(p.Peer)
 		}
 	default:
@@ -241,13 +243,12 @@ func (c *ctx) patch(peer *Port) {
 	c.wr.SetAll(flow.FieldInPort)
 	c.changed |= pipelineWords
 
-	down := false
-	if p := c.br.OF.Port(peer.No); p != nil {
-		down = p.Config&openflow.ConfigDown != 0
-	}
-	if c.mayReceive(peer.No) && !down {
+	if c.mayReceive(peer.No) {
 		c.tableAction(peer.No, 0, true, true)
 		c.actionSet()
+	}
+	if !errors.Is(c.err, ErrTooManyActions) {
+		c.err = nil // the failure of another bridge is not ours; what it sent before is sent
 	}
 	c.br, c.exit, c.inSet = br, exit, inSet
 	c.restore(&s)

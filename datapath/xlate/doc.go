@@ -33,11 +33,12 @@
 //
 //   - At most 4,096 resubmits, nested at most 64 deep where only a resubmit to the
 //     same or a lower table, or a patch port, deepens. A translation that exceeds
-//     this, or fails otherwise, drops the packet, earlier outputs included.
+//     this, or fails otherwise, drops the packet, earlier outputs included; but a failure
+//     behind a patch port ends the other bridge's part only, and keeps its outputs.
 //   - dec_ttl of a packet whose TTL has run out ends the list of actions that it stands in; a
 //     rule that resubmitted there goes on.
-//   - exit ends everything, also from within a clone, but not the bridge on the other side of
-//     a patch port; the action set is executed all the same.
+//   - exit ends everything, the action set and what stands behind a clone included; but an
+//     exit behind a patch port does not end the bridge that sent there.
 //   - resubmit with another in_port searches with it and then goes on with the old one.
 //   - push_vlan makes a tag with VID and PCP 0.
 //   - An output to the port in in_port is left out, IN_PORT excepted.

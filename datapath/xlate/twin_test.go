@@ -225,11 +225,11 @@ func (t *twin) runSet() {
 		}
 	}
 	t.set = nil
-	if out == nil || t.failed {
+	if out == nil || t.failed || t.exit {
 		return
 	}
-	oldIn, oldExit := t.inSet, t.exit
-	t.inSet, t.exit = true, false
+	oldIn := t.inSet
+	t.inSet = true
 	var l action.List
 	for _, a := range []action.Action{pop, push, dec} {
 		if a != nil {
@@ -237,7 +237,7 @@ func (t *twin) runSet() {
 		}
 	}
 	t.list(append(append(l, sets...), out))
-	t.inSet, t.exit = oldIn, oldExit || t.exit
+	t.inSet = oldIn
 }
 
 func (t *twin) packetIn(r openflow.PacketInReason) {
@@ -447,7 +447,7 @@ func (t *twin) send(port action.Port) {
 		t.search(peer.port, 0, true, true)
 		t.runSet()
 	}
-	old.out, old.learn, old.resubmits, old.failed = t.out, t.learn, t.resubmits, t.failed
+	old.out, old.learn, old.resubmits = t.out, t.learn, t.resubmits // a failure there is not ours
 	*t = old
 }
 

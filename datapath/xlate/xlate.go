@@ -394,10 +394,10 @@ func (c *ctx) setOutput() {
 }
 
 // actionSet executes the action set in the order of OpenFlow 1.3, 5.10 and
-// empties it.
+// empties it; after exit it does nothing.
 func (c *ctx) actionSet() {
 	set := c.set
-	if len(set) == 0 || c.err != nil {
+	if len(set) == 0 || c.err != nil || c.exit {
 		return
 	}
 	c.set = nil
@@ -405,10 +405,10 @@ func (c *ctx) actionSet() {
 	if list == nil {
 		return
 	}
-	old, exit := c.inSet, c.exit
-	c.inSet, c.exit = true, false
+	old := c.inSet
+	c.inSet = true
 	c.actions(list)
-	c.inSet, c.exit = old, exit || c.exit
+	c.inSet = old
 }
 
 // orderSet returns the actions of a set in the order of execution; nil if there is

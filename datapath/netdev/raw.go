@@ -243,7 +243,9 @@ func (s *RawSocket) ReadBatch() (int, error) {
 	}
 	for {
 		if err := s.conn.Read(r.fn); err != nil {
-			return 0, err
+			// There is no deadline, so the file has been closed; the poller's
+			// own error for that is not os.ErrClosed.
+			return 0, fmt.Errorf("read packet socket: %w", os.ErrClosed)
 		}
 		switch r.errno {
 		case 0:

@@ -118,6 +118,7 @@ const picture = `
 
 // build makes the namespaces, starts the switch and configures it.
 func (d *demo) build(ctx context.Context) (err error) {
+	netlab.Sweep("weir-demo")
 	if d.lab, err = netlab.New("weir-demo"); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -84,6 +85,22 @@ func (l *Lab) Close() error {
 	}
 	l.spaces = nil
 	return errors.Join(errs...)
+}
+
+// Sweep takes away the namespaces of labs with a prefix whose processes are
+// not there any more: what a kill -9 left behind. Failures are left for the next.
+func Sweep(prefix string) {
+	names, err := Left(prefix + "-")
+	if err != nil {
+		return
+	}
+	for _, name := range names {
+		pid, _, _ := strings.Cut(strings.TrimPrefix(name, prefix+"-"), "-")
+		if n, err := strconv.Atoi(pid); err != nil || n <= 0 || unix.Kill(n, 0) == nil {
+			continue
+		}
+		_ = ip("netns", "del", name)
+	}
 }
 
 // Left returns the names of namespaces that begin with prefix: what a lab

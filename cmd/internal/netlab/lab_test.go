@@ -3,8 +3,11 @@
 package netlab
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +85,35 @@ func TestCommandRunsInside(t *testing.T) {
 	}
 	if err := p.Stop(time.Second); err != nil {
 		t.Errorf("stop: %v", err)
+	}
+}
+
+// Sweep removes what dead labs left, and nothing else.
+func TestSweep(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root for network namespaces")
+	}
+	gone := exec.Command("true")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	dead := fmt.Sprintf("weirsweep-%d-x", gone.Process.Pid)
+	alive := fmt.Sprintf("weirsweep-%d-x", os.Getpid())
+	odd := "weirsweep-x-y"
+	for _, n := range []string{dead, alive, odd} {
+		if err := ip("netns", "add", n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	Sweep("weirsweep")
+	left, err := Left("weirsweep")
+	if err != nil || len(left) != 2 || slices.Contains(left, dead) {
+		t.Errorf("left after Sweep: %v, %v", left, err)
+	}
+	for _, n := range left {
+		if err := ip("netns", "del", n); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -19,31 +19,37 @@ func ParsePort(s string) (Port, error) {
 }
 
 // String writes l as ovs-actions(7) does; an empty list is "drop".
-func (l List) String() string {
+func (l List) String() string { return l.Text(nil) }
+
+// Text is String with names in the place of port numbers.
+func (l List) Text(ports flow.PortNames) string {
 	if len(l) == 0 {
 		return "drop"
 	}
 	ws := make([]string, len(l))
 	for i, a := range l {
-		ws[i] = Text(a)
+		ws[i] = Text(a, ports)
 	}
 	return strings.Join(ws, ",")
 }
 
 // String writes in as ovs-actions(7) does.
-func (in *Instructions) String() string {
+func (in *Instructions) String() string { return in.Text(nil) }
+
+// Text is String with names in the place of port numbers.
+func (in *Instructions) Text(ports flow.PortNames) string {
 	var ws []string
 	if in.Meter != 0 {
 		ws = append(ws, fmt.Sprintf("meter:%d", in.Meter))
 	}
 	for _, a := range in.Apply {
-		ws = append(ws, Text(a))
+		ws = append(ws, Text(a, ports))
 	}
 	if in.ClearActions {
 		ws = append(ws, "clear_actions")
 	}
 	if len(in.Write) > 0 {
-		ws = append(ws, "write_actions("+in.Write.String()+")")
+		ws = append(ws, "write_actions("+in.Write.Text(ports)+")")
 	}
 	if in.MetadataMask != 0 {
 		w := "write_metadata:" + hexText(in.Metadata)
@@ -69,8 +75,9 @@ func hexText(v uint64) string {
 	return "0x" + strconv.FormatUint(v, 16)
 }
 
-// Text writes one action.
-func Text(a Action) string {
+// Text writes one action; ports may be nil.
+func Text(a Action, ports flow.PortNames) string {
+	name := func(p Port) string { return ports.Name(uint32(p)) }
 	switch a := a.(type) {
 	case Output:
 		switch {
@@ -79,9 +86,9 @@ func Text(a Action) string {
 		case a.Port >= PortMax:
 			return a.Port.String()
 		}
-		return "output:" + a.Port.String()
+		return "output:" + name(a.Port)
 	case Enqueue:
-		return fmt.Sprintf("enqueue:%v:%d", a.Port, a.Queue)
+		return fmt.Sprintf("enqueue:%s:%d", name(a.Port), a.Queue)
 	case Group:
 		return fmt.Sprintf("group:%d", a.ID)
 	case SetQueue:
@@ -131,7 +138,7 @@ func Text(a Action) string {
 	case Load:
 		return "load:" + hexText(a.Value) + "->" + a.Dst.String()
 	}
-	return extensionText(a)
+	return extensionText(a, ports)
 }
 
 func vlanWord(what string, push bool, v uint64) string {
@@ -189,16 +196,16 @@ func reasonText(r uint8) string {
 	return strconv.Itoa(int(r))
 }
 
-func extensionText(a Action) string {
+func extensionText(a Action, ports flow.PortNames) string {
 	switch a := a.(type) {
 	case OutputReg:
 		return "output:" + a.Src.String()
 	case OutputTrunc:
-		return fmt.Sprintf("output(port=%v,max_len=%d)", a.Port, a.MaxLen)
+		return fmt.Sprintf("output(port=%s,max_len=%d)", ports.Name(uint32(a.Port)), a.MaxLen)
 	case Controller:
 		return controllerText(a)
 	case Resubmit:
-		return resubmitText(a)
+		return resubmitText(a, ports.Name(uint32(a.InPort)))
 	case StackPush:
 		return "push:" + a.Src.String()
 	case StackPop:
@@ -208,7 +215,7 @@ func extensionText(a Action) string {
 	case Note:
 		return "note:" + dotted(a.Data)
 	case Clone:
-		return "clone(" + a.Actions.String() + ")"
+		return "clone(" + a.Actions.Text(ports) + ")"
 	case Exit:
 		return "exit"
 	}
@@ -250,14 +257,14 @@ func controllerText(a Controller) string {
 	return "controller(" + strings.Join(ws, ",") + ")"
 }
 
-func resubmitText(a Resubmit) string {
+func resubmitText(a Resubmit, port string) string {
 	if a.InPort != PortInPort && a.Table == ResubmitSameTable && !a.WithCT {
-		return "resubmit:" + a.InPort.String()
+		return "resubmit:" + port
 	}
 	var b strings.Builder
 	b.WriteString("resubmit(")
 	if a.InPort != PortInPort {
-		b.WriteString(a.InPort.String())
+		b.WriteString(port)
 	}
 	b.WriteByte(',')
 	if a.Table != ResubmitSameTable {

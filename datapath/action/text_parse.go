@@ -29,8 +29,18 @@ func ParseList(s string) (List, error) {
 }
 
 // Parse reads what stands behind "actions=" in a flow.
-func Parse(s string) (Instructions, error) {
-	p := parser{}
+func Parse(s string) (Instructions, error) { return ParseWith(s, Names{}) }
+
+// Names are names that a text may use for numbers; reserved ports are known
+// without.
+type Names struct {
+	Ports  map[string]Port
+	Tables map[string]uint8
+}
+
+// ParseWith is Parse with names of ports and tables.
+func ParseWith(s string, names Names) (Instructions, error) {
+	p := parser{names: names}
 	in, err := p.instructions(s)
 	if err != nil {
 		return Instructions{}, fmt.Errorf("actions %q: %w", s, err)
@@ -38,7 +48,42 @@ func Parse(s string) (Instructions, error) {
 	return in, nil
 }
 
-type parser struct{ depth int }
+type parser struct {
+	depth int
+	names Names
+}
+
+// port reads a port.
+func (p *parser) port(s string) (Port, error) {
+	n, err := ParsePort(s)
+	if err == nil {
+		return n, nil
+	}
+	if n, ok := p.names.Ports[unquote(s)]; ok {
+		return n, nil
+	}
+	return 0, err
+}
+
+// table reads a table.
+func (p *parser) table(s string) (uint8, error) {
+	n, err := u8(s)
+	if err == nil {
+		return n, nil
+	}
+	if n, ok := p.names.Tables[unquote(s)]; ok {
+		return n, nil
+	}
+	return 0, err
+}
+
+// unquote reads a name that may stand in quotes.
+func unquote(s string) string {
+	if u, err := strconv.Unquote(s); err == nil && strings.HasPrefix(s, `"`) {
+		return u
+	}
+	return s
+}
 
 // word is one action: name, and the argument behind a colon or in parentheses.
 type word struct {
@@ -84,9 +129,8 @@ func (p *parser) instructions(s string) (in Instructions, err error) {
 		case "write_metadata":
 			in.Metadata, in.MetadataMask, err = metadata(w.arg)
 		case "goto_table":
-			var t uint64
-			t, err = strconv.ParseUint(w.arg, 0, 8)
-			in.Goto, in.HasGoto = uint8(t), true
+			in.Goto, err = p.table(w.arg)
+			in.HasGoto = true
 		default:
 			var l List
 			l, err = p.one(w)
@@ -163,7 +207,7 @@ func (p *parser) one(w word) (List, error) {
 	a, ok, err := p.argument(w)
 	switch {
 	case !ok:
-		return portWord(w)
+		return p.portWord(w)
 	case err != nil:
 		return nil, err
 	}
@@ -171,8 +215,8 @@ func (p *parser) one(w word) (List, error) {
 }
 
 // portWord reads a port that stands by itself as an action: "3", "NORMAL".
-func portWord(w word) (List, error) {
-	port, err := ParsePort(w.name)
+func (p *parser) portWord(w word) (List, error) {
+	port, err := p.port(w.name)
 	if err != nil {
 		return nil, errors.New("unknown action")
 	}

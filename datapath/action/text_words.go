@@ -16,9 +16,9 @@ func (p *parser) argument(w word) (a Action, ok bool, err error) {
 	ok = true
 	switch w.name {
 	case "output":
-		a, err = parseOutput(w)
+		a, err = p.parseOutput(w)
 	case "enqueue":
-		a, err = parseEnqueue(w)
+		a, err = p.parseEnqueue(w)
 	case "group":
 		var id uint32
 		id, err = u32(w.arg)
@@ -74,7 +74,7 @@ func (p *parser) argument(w word) (a Action, ok bool, err error) {
 	case "controller", "CONTROLLER":
 		a, err = parseController(w)
 	case "resubmit":
-		a, err = parseResubmit(w)
+		a, err = p.parseResubmit(w)
 	case "push":
 		var s flow.Subfield
 		s, err = flow.ParseSubfield(w.arg)
@@ -97,7 +97,7 @@ func (p *parser) argument(w word) (a Action, ok bool, err error) {
 	return a, ok, err
 }
 
-func parseOutput(w word) (Action, error) {
+func (p *parser) parseOutput(w word) (Action, error) {
 	if w.paren {
 		o := OutputTrunc{Port: PortAny}
 		for _, kv := range flow.SplitWords(w.arg) {
@@ -105,7 +105,7 @@ func parseOutput(w word) (Action, error) {
 			var err error
 			switch k {
 			case "port":
-				o.Port, err = ParsePort(v)
+				o.Port, err = p.port(v)
 			case "max_len":
 				o.MaxLen, err = u32(v)
 			default:
@@ -123,8 +123,8 @@ func parseOutput(w word) (Action, error) {
 		}
 		return o, nil
 	}
-	if port, err := ParsePort(w.arg); err == nil {
-		l, err := portWord(word{name: port.String()})
+	if port, err := p.port(w.arg); err == nil {
+		l, err := p.portWord(word{name: port.String()})
 		if err != nil {
 			return nil, err
 		}
@@ -137,12 +137,12 @@ func parseOutput(w word) (Action, error) {
 	return OutputReg{s, 0xffff}, nil
 }
 
-func parseEnqueue(w word) (Action, error) {
+func (p *parser) parseEnqueue(w word) (Action, error) {
 	i := strings.LastIndexAny(w.arg, ":,")
 	if i < 0 {
 		return nil, errors.New("syntax is enqueue:PORT:QUEUE or enqueue(PORT,QUEUE)")
 	}
-	port, err := ParsePort(strings.TrimPrefix(w.arg[:i], "port="))
+	port, err := p.port(strings.TrimPrefix(w.arg[:i], "port="))
 	if err != nil {
 		return nil, err
 	}
@@ -299,21 +299,21 @@ func parseReason(s string) (uint8, error) {
 	return u8(s)
 }
 
-func parseResubmit(w word) (Action, error) {
+func (p *parser) parseResubmit(w word) (Action, error) {
 	a := Resubmit{InPort: PortInPort, Table: ResubmitSameTable}
 	parts := strings.Split(w.arg, ",")
 	if len(parts) > 3 || len(parts) == 3 && parts[2] != "ct" {
 		return nil, errors.New("syntax is resubmit([PORT],[TABLE][,ct])")
 	}
 	var err error
-	if p := strings.TrimSpace(parts[0]); p != "" {
-		if a.InPort, err = ParsePort(p); err != nil {
+	if in := strings.TrimSpace(parts[0]); in != "" {
+		if a.InPort, err = p.port(in); err != nil {
 			return nil, err
 		}
 	}
 	if len(parts) > 1 {
 		if t := strings.TrimSpace(parts[1]); t != "" {
-			if a.Table, err = u8(t); err != nil {
+			if a.Table, err = p.table(t); err != nil {
 				return nil, err
 			}
 		}

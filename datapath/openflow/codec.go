@@ -95,6 +95,10 @@ func (d *decoder) message(typ uint8) Message {
 	l := layoutOf(d.Version)
 	switch typ {
 	case typeExperimenter:
+		if d.Len() < 8 {
+			d.Failf(ofp.BRCBadLen, "experimenter message of %d bytes", d.Len())
+			return nil
+		}
 		vendor := d.U32()
 		if d.Err() == nil && vendor != nicira {
 			d.Failf(ofp.BRCBadVendor, "experimenter %#x", vendor)

@@ -13,14 +13,34 @@ import (
 // oxmMatch is the type of a match in OpenFlow 1.2 and later (OFPMT_OXM).
 const oxmMatch = 1
 
+// match11Len is the length of OpenFlow 1.1's match (type 0), which is not read
+// here but has a length all the same.
+const match11Len = 88
+
+// blocks checks that what is left is n bytes and any number of 8-byte blocks, as
+// the stock switch does for messages that end with matches and actions.
+func (d *decoder) blocks(n int) {
+	if d.Len() < n || (d.Len()-n)%8 != 0 {
+		d.Failf(ofp.BRCBadLen, "body of %d bytes", d.Len())
+	}
+}
+
 // match reads the match of OpenFlow 1.2 and later: type, length without the
 // padding, entries, padding to 8 bytes.
 func (d *decoder) match(loose bool) flow.Match {
+	if d.Err() == nil && d.Len() < 4 {
+		d.Failf(ofp.BMCBadLen, "no match")
+	}
 	typ, n := d.U16(), int(d.U16())
 	if d.Err() != nil {
 		return flow.Match{}
 	}
-	if typ != oxmMatch {
+	switch {
+	case typ == oxmMatch:
+	case typ == 0 && n != match11Len:
+		d.Failf(ofp.BMCBadLen, "match of type 0 with length %d", n)
+		return flow.Match{}
+	default:
 		d.Failf(ofp.BMCBadType, "match of type %d", typ)
 		return flow.Match{}
 	}
@@ -74,23 +94,15 @@ func (d *decoder) instructions() action.Instructions {
 // OpenFlow 1.0's flags of a flow_mod.
 const (
 	flag10SendFlowRem  = 1
-	flag10CheckOverlap = 2
-	flag10Emergency    = 4
+	flag10CheckOverlap = 2 // 4, emergency, is refused as the stock switch does
 )
 
-func (d *decoder) flags10() (f FlowModFlags) {
-	w := d.U16()
+func flags10(w uint16) (f FlowModFlags) {
 	if w&flag10SendFlowRem != 0 {
 		f |= FlagSendFlowRem
 	}
 	if w&flag10CheckOverlap != 0 {
 		f |= FlagCheckOverlap
-	}
-	switch {
-	case w&flag10Emergency != 0:
-		d.Failf(ofp.FMFCTableFull, "emergency flow")
-	case w&^(flag10SendFlowRem|flag10CheckOverlap|flag10Emergency) != 0:
-		d.Failf(ofp.FMFCBadFlags, "flags %#x", w)
 	}
 	return f
 }
@@ -107,8 +119,7 @@ func (e *encoder) flags10(f FlowModFlags) {
 }
 
 // command10 splits a command whose upper byte may be a table.
-func (d *decoder) command10() (c FlowModCommand, table uint8) {
-	w := d.U16()
+func (d *decoder) command10(w uint16) (c FlowModCommand, table uint8) {
 	table = TableAll
 	if d.TableID {
 		w, table = w&0xff, uint8(w>>8)
@@ -128,14 +139,18 @@ func (e *encoder) command10(m *FlowMod) {
 }
 
 // finish10 sets what follows from the rest in OpenFlow 1.0, and checks.
-func (d *decoder) finish10(m *FlowMod) *FlowMod {
+func (d *decoder) finish10(m *FlowMod, flags uint16) *FlowMod {
 	m.OutGroup = action.GroupAny
 	m.ModifyCookie = m.NewCookie != ^uint64(0)
 	m.ModifyAdds = m.ModifyCookie && m.CookieMask == 0
+	m.Flags = flags10(flags)
 	if m.Command == FlowAdd {
 		m.Flags |= FlagResetCounts
 	}
 	m.Instructions = d.instructions()
+	if flags&^(flag10SendFlowRem|flag10CheckOverlap) != 0 {
+		d.Failf(ofp.FMFCBadFlags, "flags %#x", flags)
+	}
 	return d.check(m)
 }
 
@@ -151,16 +166,17 @@ func (d *decoder) check(m *FlowMod) *FlowMod {
 }
 
 func (d *decoder) flowMod10() *FlowMod {
+	d.blocks(64)
 	m := &FlowMod{Match: d.match10(), NewCookie: d.U64()}
-	m.Command, m.Table = d.command10()
+	m.Command, m.Table = d.command10(d.U16())
 	m.IdleTimeout, m.HardTimeout, m.Priority = d.U16(), d.U16(), d.U16()
 	m.BufferID = d.U32()
 	m.OutPort = ofp.PortFrom10(d.U16())
-	m.Flags = d.flags10()
+	flags := d.U16()
 	if exact10(&m.Match) {
 		m.Priority = 0xffff // a match without wildcards always comes first (5.2.3)
 	}
-	return d.finish10(m)
+	return d.finish10(m, flags)
 }
 
 // exact10 reports whether m has none of OpenFlow 1.0's wildcards, so far as
@@ -192,21 +208,23 @@ func (e *encoder) flowMod10(m *FlowMod) {
 }
 
 func (d *decoder) flowModNX() *FlowMod {
+	d.blocks(32)
 	m := &FlowMod{NewCookie: d.U64()}
-	m.Command, m.Table = d.command10()
+	command := d.U16()
 	m.IdleTimeout, m.HardTimeout, m.Priority = d.U16(), d.U16(), d.U16()
 	m.BufferID = d.U32()
 	m.OutPort = ofp.PortFrom10(d.U16())
-	m.Flags = d.flags10()
+	flags := d.U16()
 	n := int(d.U16())
 	d.Skip(6)
 	var ck oxm.Cookie
 	m.Match = d.entries(n, n, &ck, false)
 	m.Cookie, m.CookieMask = ck.Value, ck.Mask
+	m.Command, m.Table = d.command10(command)
 	if m.Command == FlowAdd && ck.Mask != 0 {
 		d.Failf(ofp.NXBRCNxmInvalid, "a new flow with a cookie to match")
 	}
-	return d.finish10(m)
+	return d.finish10(m, flags)
 }
 
 func (e *encoder) flowModNX(m *FlowMod) {
@@ -225,6 +243,7 @@ func (e *encoder) flowModNX(m *FlowMod) {
 }
 
 func (d *decoder) flowMod13() *FlowMod {
+	d.blocks(40)
 	m := &FlowMod{}
 	cookie, mask := d.U64(), d.U64()
 	m.Table = d.U8()
@@ -239,18 +258,18 @@ func (d *decoder) flowMod13() *FlowMod {
 		d.Skip(2)
 	}
 	m.Match = d.match(false)
-	m.Instructions = d.instructions()
 	if d.Err() != nil {
 		return nil
 	}
 	del := m.Command == FlowDelete || m.Command == FlowDeleteStrict
+	p, err := ofp.PortFrom11(outPort)
 	switch {
-	case m.Command > FlowDeleteStrict:
-		d.Failf(ofp.FMFCBadCommand, "command %d", m.Command)
 	case m.Table == TableAll && !del:
 		d.Failf(ofp.FMFCBadTableId, "table 255")
-	case m.Flags&^(FlagSendFlowRem|FlagCheckOverlap|FlagResetCounts|FlagNoPktCounts|FlagNoBytCounts) != 0:
-		d.Failf(ofp.FMFCBadFlags, "flags %#x", uint16(m.Flags))
+	case err != nil:
+		d.Fail(err)
+	case m.Command > FlowDeleteStrict:
+		d.Failf(ofp.FMFCBadCommand, "command %d", m.Command)
 	}
 	if m.Command == FlowAdd {
 		m.NewCookie = cookie
@@ -259,11 +278,11 @@ func (d *decoder) flowMod13() *FlowMod {
 	}
 	m.OutPort, m.OutGroup = action.PortAny, action.GroupAny
 	if del {
-		p, err := ofp.PortFrom11(outPort)
-		if err != nil {
-			d.Fail(err)
-		}
 		m.OutPort, m.OutGroup = p, outGroup
+	}
+	m.Instructions = d.instructions()
+	if m.Flags&^(FlagSendFlowRem|FlagCheckOverlap|FlagResetCounts|FlagNoPktCounts|FlagNoBytCounts) != 0 {
+		d.Failf(ofp.FMFCBadFlags, "flags %#x", uint16(m.Flags))
 	}
 	return d.check(m)
 }

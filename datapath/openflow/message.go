@@ -207,7 +207,6 @@ const (
 	FlagResetCounts FlowModFlags = 1 << 2
 	FlagNoPktCounts FlowModFlags = 1 << 3
 	FlagNoBytCounts FlowModFlags = 1 << 4
-	FlagEmergency   FlowModFlags = 1 << 15 // OpenFlow 1.0 only; Decode refuses it as the stock switch does
 )
 
 // FlowMod changes flow tables.

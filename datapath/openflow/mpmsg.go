@@ -78,6 +78,7 @@ func (d *decoder) filter() (f FlowFilter) {
 		f.OutPort, f.OutGroup = ofp.PortFrom10(d.U16()), action.GroupAny
 		return f
 	}
+	d.blocks(32)
 	f.Table = d.U8()
 	d.Skip(3)
 	f.OutPort, f.OutGroup = d.port32(), d.U32()
@@ -107,6 +108,7 @@ func (e *encoder) filter(f *FlowFilter) {
 }
 
 func (d *decoder) filterNX() (f FlowFilter) {
+	d.blocks(8)
 	f.OutPort, f.OutGroup = ofp.PortFrom10(d.U16()), action.GroupAny
 	n := int(d.U16())
 	f.Table = d.U8()

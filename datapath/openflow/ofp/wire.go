@@ -61,6 +61,15 @@ func (r *Reader) Bytes(n int) []byte {
 	return b
 }
 
+// Peek returns the next n bytes without reading them; nil if there are not so
+// many. They alias the input.
+func (r *Reader) Peek(n int) []byte {
+	if n < 0 || n > len(r.b) {
+		return nil
+	}
+	return r.b[:n:n]
+}
+
 // Copy is Bytes with a copy; nil for n = 0.
 func (r *Reader) Copy(n int) []byte { return append([]byte(nil), r.Bytes(n)...) }
 

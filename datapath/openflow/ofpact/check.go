@@ -30,7 +30,7 @@ func Check(in *action.Instructions, m *flow.Match, table uint8, v ofp.Version) e
 	if err := w.list(in.Write); err != nil {
 		return err
 	}
-	if in.HasGoto && (table != 0xff && in.Goto <= table || in.Goto == 0xff) {
+	if in.HasGoto && table != 0xff && in.Goto <= table {
 		return fmt.Errorf("goto_table:%d in table %d: %w", in.Goto, table, ofp.BICBadTableId)
 	}
 	return nil
@@ -177,6 +177,9 @@ func (c *checker) setField(a action.SetField) error {
 	}
 	if err := c.field(a, a.Field); err != nil {
 		return err
+	}
+	if a.Field == flow.FieldVLANVID && !flow.PrereqVLAN.Met(&c.m) {
+		return inconsistent(a) // OXM_OF_VLAN_VID can be set only where there is a tag
 	}
 	switch a.Field {
 	case flow.FieldVLANTCI, flow.FieldVLANVID:

@@ -3,6 +3,8 @@
 package ofpact
 
 import (
+	"encoding/binary"
+
 	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/flow"
 	"github.com/weirswitch/weir/datapath/openflow/ofp"
@@ -35,7 +37,8 @@ type ctx struct {
 	depth int
 	// metadata receives NXAST_WRITE_METADATA and goto-like actions of
 	// OpenFlow 1.0, which are instructions elsewhere.
-	instr *action.Instructions
+	instr       *action.Instructions
+	sawMetadata bool
 }
 
 // DecodeList reads actions to the end of r.
@@ -71,48 +74,19 @@ func (d *ctx) one(r *ofp.Reader) action.Action {
 		r.Failf(ofp.BACBadLen, "action header of %d bytes", r.Len())
 		return nil
 	}
+	dec, k := d.find(r)
 	typ, n := r.U16(), int(r.U16())
-	if n < 8 || n%8 != 0 || n-4 > r.Len() {
-		r.Failf(ofp.BACBadLen, "action %d with length %d, %d bytes left", typ, n, r.Len()+4)
+	if k != ofp.NoError {
+		r.Failf(k, "action of type %d", typ)
+		return nil
+	}
+	if n < 8 || n%8 != 0 || n-4 > r.Len() || dec.size != 0 && n != dec.size || n < dec.min {
+		r.Failf(ofp.BACBadLen, "action of type %d with length %d, %d bytes left", typ, n, r.Len()+4)
 		return nil
 	}
 	b := r.Sub(n-4, ofp.BACBadLen)
-	t := d.t
-	var dec decoder
-	var ok bool
-	if typ != experimenterType {
-		if dec, ok = t.std[typ]; !ok {
-			r.Failf(ofp.BACBadType, "action type %d", typ)
-			return nil
-		}
-	} else {
-		exp := b.U32()
-		sub := b.U16()
-		if b.Err() != nil {
-			r.Fail(b.Err())
-			return nil
-		}
-		var known bool
-		switch exp {
-		case Nicira:
-			dec, ok = t.nicira[sub]
-			known = true
-		case ONF:
-			dec, ok = t.onf[sub]
-			known = true
-		}
-		if !ok {
-			k := ofp.BACBadVendor
-			if known {
-				k = ofp.BACBadVendorType
-			}
-			r.Failf(k, "action of experimenter %#x with subtype %d", exp, sub)
-			return nil
-		}
-	}
-	if dec.size != 0 && n != dec.size || n < dec.min {
-		r.Failf(ofp.BACBadLen, "action type %d with length %d", typ, n)
-		return nil
+	if typ == experimenterType {
+		b.Skip(6)
 	}
 	a := dec.read(d, b)
 	if err := b.Close(); err != nil {
@@ -122,9 +96,10 @@ func (d *ctx) one(r *ofp.Reader) action.Action {
 	return a
 }
 
-// subfield reads a header and checks that bits ofs to ofs+n are in its field.
-func subfield(r *ofp.Reader, ofs, n uint16) flow.Subfield {
-	f, bits := oxm.DecodeHeader(r)
+// subfield reads a header and checks that bits ofs to ofs+n are in its field;
+// unknown is the Kind of the error if there is no such field.
+func subfield(r *ofp.Reader, ofs, n uint16, unknown ofp.Kind) flow.Subfield {
+	f, bits := oxm.DecodeHeader(r, unknown)
 	if r.Err() == nil {
 		if f == flow.FieldARPOp {
 			bits = arpOpBits
@@ -134,6 +109,35 @@ func subfield(r *ofp.Reader, ofs, n uint16) flow.Subfield {
 		}
 	}
 	return wireSubfield(f, ofs, n)
+}
+
+// find returns the decoder of the action that r is about to read.
+func (d *ctx) find(r *ofp.Reader) (dec decoder, k ofp.Kind) {
+	typ := binary.BigEndian.Uint16(r.Peek(2))
+	var ok bool
+	if typ != experimenterType {
+		if dec, ok = d.t.std[typ]; !ok {
+			return dec, ofp.BACBadType
+		}
+		return dec, ofp.NoError
+	}
+	head := r.Peek(10)
+	if head == nil {
+		return dec, ofp.BACBadLen
+	}
+	sub := binary.BigEndian.Uint16(head[8:])
+	switch binary.BigEndian.Uint32(head[4:]) {
+	case Nicira:
+		dec, ok = d.t.nicira[sub]
+	case ONF:
+		dec, ok = d.t.onf[sub]
+	default:
+		return dec, ofp.BACBadVendor
+	}
+	if !ok {
+		return dec, ofp.BACBadVendorType
+	}
+	return dec, ofp.NoError
 }
 
 // wireSubfield maps bits of an entry to bits of the key's field. They differ in
@@ -310,21 +314,26 @@ func readSetField(d *ctx, r *ofp.Reader) action.Action {
 func readEntry(_ *ctx, r *ofp.Reader, masked bool) action.Action {
 	val := oxm.DecodeValue(r)
 	if r.Err() != nil {
-		// Where a match says BMC, an action says BAC.
-		k := ofp.BACBadSetArgument
 		switch ofp.KindOf(r.Err()) {
-		case ofp.BMCBadField:
-			k = ofp.BACBadSetType
-		case ofp.BMCBadLen, ofp.BACBadSetLen:
-			k = ofp.BACBadSetLen
 		case ofp.BMCBadMask:
-			k = ofp.BACBadSetMask
+			return failed(r, ofp.BACBadSetMask)
+		case ofp.BMCBadValue:
+			return failed(r, ofp.BACBadSetArgument)
 		}
-		return failed(r, k)
+		return nil
 	}
 	r.Zero(r.Len(), ofp.BACBadSetArgument)
 	if !masked && val.HasMask {
 		r.Failf(ofp.BACBadSetType, "set_field with a mask")
+		return nil
+	}
+	switch {
+	case val.Field == flow.FieldVLANVID && val.Value.Lo&val.Mask.Lo&flow.VLANPresent == 0:
+		r.Failf(ofp.BACBadSetArgument, "vlan_vid without the bit that says present")
+		return nil
+	case val.Port32:
+		// in_port in 32 bits is the packet's; the 16-bit NXM form can be set.
+		r.Failf(ofp.BACBadSetArgument, "OXM_OF_IN_PORT cannot be set")
 		return nil
 	}
 	if !val.Field.Info().Writable {
@@ -344,25 +353,23 @@ func failed(r *ofp.Reader, k ofp.Kind) action.Action {
 
 func readMove(_ *ctx, r *ofp.Reader) action.Action {
 	n, so, do := r.U16(), r.U16(), r.U16()
-	return finishMove(r, n, so, do, false)
+	return finishMove(r, n, so, do)
 }
 
 // readCopy reads the fields of OpenFlow 1.5's and the ONF's copy_field.
 func readCopy(_ *ctx, r *ofp.Reader) action.Action {
 	n, so, do := r.U16(), r.U16(), r.U16()
-	r.Zero(2, ofp.NXBRCMustBeZero)
-	return finishMove(r, n, so, do, true)
+	r.Skip(2)
+	return finishMove(r, n, so, do)
 }
 
 func readCopyONF(d *ctx, r *ofp.Reader) action.Action {
-	r.Zero(2, ofp.NXBRCMustBeZero)
-	n, so, do := r.U16(), r.U16(), r.U16()
-	r.Zero(2, ofp.NXBRCMustBeZero)
-	return finishMove(r, n, so, do, true)
+	r.Skip(2)
+	return readCopy(d, r)
 }
 
-func finishMove(r *ofp.Reader, n, so, do uint16, oxmPad bool) action.Action {
-	m := action.Move{Src: subfield(r, so, n), Dst: subfield(r, do, n)}
+func finishMove(r *ofp.Reader, n, so, do uint16) action.Action {
+	m := action.Move{Src: subfield(r, so, n, ofp.BMCBadField), Dst: subfield(r, do, n, ofp.BMCBadField)}
 	if r.Err() != nil {
 		return nil
 	}

@@ -18,14 +18,14 @@ func readResubmit(_ *ctx, r *ofp.Reader) action.Action {
 func readResubmitTable(ct bool) func(*ctx, *ofp.Reader) action.Action {
 	return func(_ *ctx, r *ofp.Reader) action.Action {
 		a := action.Resubmit{InPort: ofp.PortFrom10(r.U16()), Table: r.U8(), WithCT: ct}
-		r.Zero(3, ofp.NXBRCMustBeZero)
+		r.Zero(3, ofp.BACBadArgument)
 		return a
 	}
 }
 
 func readLoad(_ *ctx, r *ofp.Reader) action.Action {
 	ofs, n := ofsNbits(r.U16())
-	a := action.Load{Dst: subfield(r, ofs, n), Value: r.U64()}
+	a := action.Load{Dst: subfield(r, ofs, n, ofp.BACBadSetType), Value: r.U64()}
 	if r.Err() != nil {
 		return nil
 	}
@@ -47,15 +47,15 @@ func readLoad2(d *ctx, r *ofp.Reader) action.Action {
 
 func readOutputReg(_ *ctx, r *ofp.Reader) action.Action {
 	ofs, n := ofsNbits(r.U16())
-	a := action.OutputReg{Src: subfield(r, ofs, n), MaxLen: r.U16()}
-	r.Zero(6, ofp.NXBRCMustBeZero)
+	a := action.OutputReg{Src: subfield(r, ofs, n, ofp.BACBadSetType), MaxLen: r.U16()}
+	r.Zero(6, ofp.BACBadArgument)
 	return a
 }
 
 func readOutputReg2(_ *ctx, r *ofp.Reader) action.Action {
 	ofs, n := ofsNbits(r.U16())
 	maxLen := r.U16()
-	a := action.OutputReg{Src: subfield(r, ofs, n), MaxLen: maxLen}
+	a := action.OutputReg{Src: subfield(r, ofs, n, ofp.BACBadSetType), MaxLen: maxLen}
 	r.Zero(r.Len(), ofp.NXBRCMustBeZero)
 	return a
 }
@@ -70,7 +70,7 @@ func readOutputTrunc(_ *ctx, r *ofp.Reader) action.Action {
 
 func readController(_ *ctx, r *ofp.Reader) action.Action {
 	a := action.Controller{MaxLen: r.U16(), ID: r.U16(), Reason: r.U8()}
-	r.Zero(1, ofp.NXBRCMustBeZero)
+	r.Skip(1)
 	return a
 }
 
@@ -92,10 +92,8 @@ func readController2(_ *ctx, r *ofp.Reader) action.Action {
 		switch typ {
 		case propMaxLen:
 			a.MaxLen = p.U16()
-			p.Skip(2)
 		case propID:
 			a.ID = p.U16()
-			p.Skip(2)
 		case propReason:
 			a.Reason = p.U8()
 		case propUserdata:
@@ -107,6 +105,7 @@ func readController2(_ *ctx, r *ofp.Reader) action.Action {
 		default:
 			p.Failf(ofp.BPCBadType, "property %d of controller", typ)
 		}
+		p.Skip(p.Len()) // the padding that some properties count
 		if err := p.Close(); err != nil {
 			r.Fail(err)
 		}
@@ -174,14 +173,14 @@ func readPopQueue(_ *ctx, r *ofp.Reader) action.Action { r.Skip(6); return actio
 func readStack(pop bool) func(*ctx, *ofp.Reader) action.Action {
 	return func(_ *ctx, r *ofp.Reader) action.Action {
 		ofs := r.U16()
-		f, bits := oxm.DecodeHeader(r)
+		f, bits := oxm.DecodeHeader(r, ofp.BMCBadField)
 		n := r.U16()
 		if r.Err() != nil {
 			return nil
 		}
 		r.Zero(r.Len(), ofp.NXBRCMustBeZero)
 		if n == 0 || int(ofs)+int(n) > bits {
-			r.Failf(ofp.BACBadArgument, "bits %d to %d of %s", ofs, int(ofs)+int(n)-1, f)
+			r.Failf(ofp.BACBadSetLen, "bits %d to %d of %s", ofs, int(ofs)+int(n)-1, f)
 		}
 		s := wireSubfield(f, ofs, n)
 		if !pop {
@@ -203,7 +202,7 @@ func readConjunction(_ *ctx, r *ofp.Reader) action.Action {
 }
 
 func readClone(d *ctx, r *ofp.Reader) action.Action {
-	r.Zero(6, ofp.NXBRCMustBeZero)
+	r.Skip(6)
 	if d.depth++; d.depth > maxDepth {
 		r.Failf(ofp.BACTooMany, "clones nest %d deep", d.depth)
 		return nil
@@ -221,5 +220,6 @@ func readWriteMetadata(d *ctx, r *ofp.Reader) action.Action {
 		return nil
 	}
 	d.instr.Metadata, d.instr.MetadataMask = v&m, m
+	d.sawMetadata = true
 	return nil
 }

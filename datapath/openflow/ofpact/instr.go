@@ -27,7 +27,8 @@ func DecodeInstructions(r *ofp.Reader, v ofp.Version) (in action.Instructions) {
 		in.Apply = d.instrList(r)
 		return in
 	}
-	var seen [instrMeter + 1]bool
+	// All heads first: what is wrong with one goes before what is wrong in another.
+	var body [instrMeter + 1]*ofp.Reader
 	for r.Len() > 0 {
 		if r.Len() < 8 {
 			r.Failf(ofp.BICBadLen, "instruction of %d bytes", r.Len())
@@ -46,11 +47,17 @@ func DecodeInstructions(r *ofp.Reader, v ofp.Version) (in action.Instructions) {
 		case typ == 0 || typ > instrMeter || typ == instrMeter && (v < ofp.V13 || v >= ofp.V15):
 			r.Failf(ofp.BICUnknownInst, "instruction %d", typ)
 			return
-		case seen[typ]:
+		case body[typ] != nil:
 			r.Failf(ofp.BICDupInst, "instruction %d", typ)
 			return
 		}
-		seen[typ] = true
+		body[typ] = b
+	}
+	for _, typ := range []uint16{instrMeter, instrApply, instrClear, instrWrite, instrMetadata, instrGoto} {
+		b := body[typ]
+		if b == nil || r.Err() != nil {
+			continue
+		}
 		d.instruction(typ, b, &in)
 		if err := b.Close(); err != nil {
 			r.Fail(err)
@@ -62,14 +69,16 @@ func DecodeInstructions(r *ofp.Reader, v ofp.Version) (in action.Instructions) {
 // instrList reads the actions of OpenFlow 1.0 with write_metadata, which must
 // come last.
 func (d *ctx) instrList(r *ofp.Reader) (l action.List) {
+	late := false
 	for r.Len() > 0 {
-		if d.instr.MetadataMask != 0 {
-			r.Failf(ofp.BACUnsupportedOrder, "an action after write_metadata")
-			return nil
-		}
+		after := d.sawMetadata
 		if a := d.one(r); a != nil {
 			l = append(l, a)
+			late = late || after
 		}
+	}
+	if r.Err() == nil && late {
+		r.Failf(ofp.BACUnsupportedOrder, "an action after write_metadata")
 	}
 	if r.Err() != nil {
 		return nil
@@ -101,7 +110,9 @@ func (d *ctx) instruction(typ uint16, b *ofp.Reader, in *action.Instructions) {
 		b.Skip(4)
 		in.ClearActions = true
 	case instrMeter:
-		in.Meter = b.U32()
+		if in.Meter = b.U32(); in.Meter == 0 && b.Err() == nil {
+			b.Failf(ofp.MMFCInvalidMeter, "meter 0")
+		}
 	}
 }
 
@@ -109,7 +120,7 @@ func (d *ctx) instruction(typ uint16, b *ofp.Reader, in *action.Instructions) {
 func inActionSet(a action.Action) bool {
 	switch a.(type) {
 	case action.Controller, action.Enqueue, action.Exit, action.Conjunction, action.Note,
-		action.OutputReg, action.PopQueue, action.Resubmit, action.StackPush, action.StackPop,
+		action.OutputReg, action.PopQueue, action.StackPush, action.StackPop,
 		action.Clone, action.Meter:
 		return false
 	}

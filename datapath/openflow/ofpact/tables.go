@@ -18,7 +18,11 @@ var tables = func() (t [ofp.V15 + 1]table) {
 	nx := niciraActions()
 	onf := map[uint16]decoder{3200: {min: 24, read: readCopyONF}}
 	std12 := actions12()
-	t[ofp.V10] = table{std: actions10(), nicira: nx}
+	t[ofp.V10] = table{std: actions10(), nicira: niciraActions()}
+	// What has a standard form from OpenFlow 1.1 on is not taken as Nicira's there.
+	for _, sub := range []uint16{4, 18, 23, 24, 25, 26, 30, 31, 40} {
+		delete(nx, sub)
+	}
 	t[ofp.V12] = table{std: std12, nicira: nx}
 	t[ofp.V13] = table{std: std12, nicira: nx, onf: onf}
 	t[ofp.V14] = table{std: std12, nicira: nx, onf: onf}
@@ -48,6 +52,19 @@ func actions10() map[uint16]decoder {
 func actions12() map[uint16]decoder {
 	return map[uint16]decoder{
 		0: {size: 16, read: readOutput11},
+		// OpenFlow 1.1's, which the stock switch takes in later versions too.
+		1:  {size: 8, read: readSetVLANVID},
+		2:  {size: 8, read: readSetVLANPCP},
+		3:  {size: 16, read: readMAC(flow.FieldEthSrc)},
+		4:  {size: 16, read: readMAC(flow.FieldEthDst)},
+		5:  {size: 8, read: read32(flow.FieldIPSrc)},
+		6:  {size: 8, read: read32(flow.FieldIPDst)},
+		7:  {size: 8, read: readTOS},
+		8:  {size: 8, read: readECN},
+		9:  {size: 8, read: read16(flow.FieldTPSrc)},
+		10: {size: 8, read: read16(flow.FieldTPDst)},
+		13: {size: 8, read: readMPLSLabel},
+		14: {size: 8, read: readMPLSTC},
 		15: {size: 8, read: func(_ *ctx, r *ofp.Reader) action.Action {
 			v := r.U8()
 			r.Skip(3)
@@ -123,22 +140,8 @@ func niciraActions() map[uint16]decoder {
 		26: {size: 16, read: skip6(action.DecMPLSTTL{})},
 		27: {min: 24, read: readStack(false)},
 		28: {min: 24, read: readStack(true)},
-		30: {size: 16, read: func(_ *ctx, r *ofp.Reader) action.Action {
-			r.Skip(2)
-			v := r.U32()
-			if v > 0xfffff {
-				r.Failf(ofp.BACBadArgument, "set_mpls_label %d", v)
-			}
-			return setField(flow.FieldMPLSLabel, uint64(v))
-		}},
-		31: {size: 16, read: func(_ *ctx, r *ofp.Reader) action.Action {
-			v := r.U8()
-			r.Skip(5)
-			if v > 7 {
-				r.Failf(ofp.BACBadArgument, "set_mpls_tc %d", v)
-			}
-			return setField(flow.FieldMPLSTC, uint64(v))
-		}},
+		30: {size: 16, read: func(d *ctx, r *ofp.Reader) action.Action { r.Skip(2); return readMPLSLabel(d, r) }},
+		31: {size: 16, read: readMPLSTC},
 		32: {min: 24, read: readOutputReg2},
 		33: {min: 24, read: readLoad2},
 		34: {size: 16, read: readConjunction},
@@ -152,4 +155,17 @@ func niciraActions() map[uint16]decoder {
 
 func skip6(a action.Action) func(*ctx, *ofp.Reader) action.Action {
 	return func(_ *ctx, r *ofp.Reader) action.Action { r.Skip(6); return a }
+}
+
+func readMPLSLabel(_ *ctx, r *ofp.Reader) action.Action {
+	return setField(flow.FieldMPLSLabel, uint64(r.U32()&0xfffff))
+}
+
+func readMPLSTC(_ *ctx, r *ofp.Reader) action.Action {
+	v := r.U8()
+	r.Skip(r.Len())
+	if v > 7 {
+		r.Failf(ofp.BACBadArgument, "set_mpls_tc %d", v)
+	}
+	return setField(flow.FieldMPLSTC, uint64(v))
 }

@@ -123,6 +123,14 @@ type header struct {
 	n    int // bytes of value and mask
 }
 
+// width returns the length of the value.
+func (h header) width() int {
+	if h.mask {
+		return h.n / 2
+	}
+	return h.n
+}
+
 // readHeader reads a header; short is the Kind for one that is cut off.
 func readHeader(r *ofp.Reader, short ofp.Kind) (h header) {
 	h.id.Class = r.U16()
@@ -138,31 +146,44 @@ func readHeader(r *ofp.Reader, short ofp.Kind) (h header) {
 	return h
 }
 
+// payload checks that the value and mask of h are there, and that the value has
+// no bit outside the mask. The stock switch does so before it knows the field.
+func (h header) payload(r *ofp.Reader, short ofp.Kind) {
+	b := r.Peek(h.n)
+	if b == nil {
+		r.Failf(short, "entry of %d bytes, %d left", h.n, r.Len())
+		return
+	}
+	if !h.mask {
+		return
+	}
+	w := h.n / 2
+	for i, v := range b[:w] {
+		if v&^b[w+i] != 0 {
+			r.Failf(ofp.BMCBadWildcards, "%v: value has bits outside the mask", h.id)
+			return
+		}
+	}
+}
+
+// row returns the row of h; nil if there is none with its length.
+func (h header) row() *row {
+	r := byID[h.id]
+	if r == nil || h.n != int(r.bytes) && !h.mask || h.mask && h.n != 2*int(r.bytes) {
+		return nil
+	}
+	return r
+}
+
 // readEntry reads the value and mask of the entry h, which row describes, as
 // they are in the key.
 func (row *row) readEntry(r *ofp.Reader, h header) (v, m flow.U128) {
 	width := int(row.bytes)
-	n := h.n
-	if h.mask {
-		if n%2 != 0 {
-			r.Failf(ofp.BMCBadLen, "%s: masked entry of %d bytes", row.name, n)
-			return
-		}
-		n /= 2
-	}
-	if n != width {
-		r.Failf(ofp.BMCBadLen, "%s: value of %d bytes, not %d", row.name, n, width)
-		return
-	}
 	v, _ = getValue(r.Bytes(width))
 	all := flow.Ones(8 * width)
 	m = all
 	if h.mask {
 		m, _ = getValue(r.Bytes(width))
-		if r.Err() == nil && !v.AndNot(m).IsZero() {
-			r.Failf(ofp.BMCBadWildcards, "%s: value has bits outside the mask", row.name)
-			return
-		}
 		if m != all && !row.maskable && !m.IsZero() {
 			r.Failf(ofp.BMCBadMask, "%s: cannot be masked", row.name)
 			return
@@ -194,22 +215,30 @@ type Value struct {
 	Field       flow.Field
 	Value, Mask flow.U128 // in the bits of Field; Mask is all ones if there was none
 	HasMask     bool
+	Port32      bool // it was a port in 32 bits
 }
 
 // DecodeValue reads one entry.
 func DecodeValue(r *ofp.Reader) (val Value) {
-	h := readHeader(r, ofp.BACBadSetLen)
+	h := readHeader(r, ofp.BMCBadLen)
 	if r.Err() != nil {
 		return
 	}
-	row := byID[h.id]
+	row := h.row()
 	if row == nil {
-		r.Failf(ofp.BMCBadField, "entry %04x:%d", h.id.Class, h.id.Num)
+		k := ofp.BACBadSetType
+		if n := h.width(); byID[h.id] != nil && n > 0 {
+			k = ofp.BACBadSetLen
+		}
+		r.Failf(k, "entry %v of %d bytes", h.id, h.n)
+		return
+	}
+	if h.payload(r, ofp.BMCBadLen); r.Err() != nil {
 		return
 	}
 	v, m := row.readEntry(r, h)
 	s := row.sub()
-	val = Value{row.field, v.Lsh(uint(s.Ofs)), m.Lsh(uint(s.Ofs)), h.mask}
+	val = Value{row.field, v.Lsh(uint(s.Ofs)), m.Lsh(uint(s.Ofs)), h.mask, row.port == port32}
 	if row.field == flow.FieldIPTOS && !h.mask {
 		val.Mask = flow.U128{Lo: 0xfc}
 	}
@@ -239,19 +268,16 @@ func AppendValue(w *ofp.Writer, f flow.Field, value, mask flow.U128, masked bool
 	return true
 }
 
-// DecodeHeader reads a header without value, as it names a field in an action.
-func DecodeHeader(r *ofp.Reader) (f flow.Field, bits int) {
+// DecodeHeader reads a header without value, as it names a field in an action;
+// unknown is the Kind of the error for one that names none.
+func DecodeHeader(r *ofp.Reader, unknown ofp.Kind) (f flow.Field, bits int) {
 	h := readHeader(r, ofp.BACBadLen)
 	if r.Err() != nil {
 		return
 	}
-	row := byID[h.id]
+	row := h.row()
 	if row == nil || h.mask {
-		r.Failf(ofp.BACBadSetType, "field %04x:%d", h.id.Class, h.id.Num)
-		return
-	}
-	if h.n != int(row.bytes) {
-		r.Failf(ofp.BACBadSetLen, "%s: header with length %d", row.name, h.n)
+		r.Failf(unknown, "field %v with length %d", h.id, h.n)
 		return
 	}
 	return row.field, row.Bits()

@@ -24,17 +24,20 @@ func Decode(r *ofp.Reader, ck *Cookie, loose bool) (m flow.Match) {
 		if r.Err() != nil {
 			return
 		}
-		if h.id == cookieID && h.n >= 8 {
+		if h.payload(r, ofp.BMCBadLen); r.Err() != nil {
+			return
+		}
+		if h.id == cookieID && h.width() == 8 {
 			decodeCookie(r, h, ck)
 			continue
 		}
-		row := byID[h.id]
+		row := h.row()
 		if row == nil {
 			if loose {
 				r.Skip(h.n)
 				continue
 			}
-			r.Failf(ofp.BMCBadField, "entry %04x:%d", h.id.Class, h.id.Num)
+			r.Failf(ofp.BMCBadField, "entry %v of %d bytes", h.id, h.n)
 			return
 		}
 		v, mask := row.readEntry(r, h)
@@ -61,15 +64,10 @@ func decodeCookie(r *ofp.Reader, h header, ck *Cookie) {
 		r.Failf(ofp.BMCBadField, "a cookie has no place here")
 	case ck.Mask != 0:
 		r.Failf(ofp.BMCDupField, "cookie")
-	case h.mask && h.n == 16:
+	case h.mask:
 		ck.Value, ck.Mask = r.U64(), r.U64()
-		if ck.Value&^ck.Mask != 0 {
-			r.Failf(ofp.BMCBadWildcards, "cookie %x with mask %x", ck.Value, ck.Mask)
-		}
-	case !h.mask && h.n == 8:
-		ck.Value, ck.Mask = r.U64(), ^uint64(0)
 	default:
-		r.Failf(ofp.BMCBadLen, "cookie of %d bytes", h.n)
+		ck.Value, ck.Mask = r.U64(), ^uint64(0)
 	}
 }
 

@@ -163,7 +163,7 @@ var rows = []row{
 	{name: "NXM_NX_XXREG3", class: nxmNX, num: 114, field: flow.FieldXXReg3, bytes: 16, maskable: true, since: ofp.V10},
 	{name: "NXM_NX_PKT_MARK", class: nxmNX, num: 33, field: flow.FieldPktMark, bytes: 4, maskable: true, since: ofp.V10},
 	{name: "OXM_OF_METADATA", class: oxmBasic, num: 2, field: flow.FieldMetadata, bytes: 8, maskable: true, since: ofp.V12},
-	{name: "NXM_NX_CT_STATE", class: nxmNX, num: 105, field: flow.FieldCTState, bytes: 4, maskable: true, since: ofp.V10},
+	{name: "NXM_NX_CT_STATE", class: nxmNX, num: 105, field: flow.FieldCTState, bytes: 4, maskable: true, since: ofp.V10, valid: 0xff},
 	{name: "NXM_NX_CT_ZONE", class: nxmNX, num: 106, field: flow.FieldCTZone, bytes: 2, maskable: false, since: ofp.V10},
 	{name: "NXM_NX_CT_MARK", class: nxmNX, num: 107, field: flow.FieldCTMark, bytes: 4, maskable: true, since: ofp.V10},
 	{name: "NXM_NX_CT_LABEL", class: nxmNX, num: 108, field: flow.FieldCTLabel, bytes: 16, maskable: true, since: ofp.V10},

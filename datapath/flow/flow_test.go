@@ -21,6 +21,10 @@ var aliases = map[Field]Field{
 	FieldIPDSCP: FieldIPTOS, FieldIPECN: FieldIPTOS,
 	FieldNDSLL: FieldARPSHA, FieldNDTLL: FieldARPTHA,
 	FieldICMPType: FieldTPSrc, FieldICMPCode: FieldTPDst,
+	FieldICMPv6Type: FieldTPSrc, FieldICMPv6Code: FieldTPDst,
+	FieldTCPSrc: FieldTPSrc, FieldTCPDst: FieldTPDst,
+	FieldUDPSrc: FieldTPSrc, FieldUDPDst: FieldTPDst,
+	FieldSCTPSrc: FieldTPSrc, FieldSCTPDst: FieldTPDst,
 }
 
 func TestFieldTable(t *testing.T) {

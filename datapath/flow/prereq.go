@@ -182,12 +182,6 @@ func (m *Match) Has(f Field) bool {
 		return m.Key.EthType() == EthTypeIPv4
 	case FieldCTIPv6Src, FieldCTIPv6Dst:
 		return m.Key.EthType() == EthTypeIPv6
-	case FieldCTTPSrc, FieldCTTPDst:
-		switch m.Key.U64(FieldCTNwProto) {
-		case ProtoTCP, ProtoUDP, ProtoSCTP:
-		default:
-			return false
-		}
 	}
 	return true
 }

@@ -36,8 +36,9 @@ var protocols = []struct {
 
 // printer collects fields with commas between.
 type printer struct {
-	m *Match
-	b strings.Builder
+	m     *Match
+	ports PortNames
+	b     strings.Builder
 }
 
 func (p *printer) word(s string) {
@@ -50,7 +51,12 @@ func (p *printer) word(s string) {
 // field writes f under name if any bit of it counts.
 func (p *printer) field(name string, f Field) {
 	if m := p.m.Mask.Get(f); !m.IsZero() {
-		p.word(name + "=" + FormatValue(f, p.m.Key.Get(f), m))
+		v := p.m.Key.Get(f)
+		if textOf(f).format == fmtPort && m == Ones(f.Bits()) {
+			p.word(name + "=" + p.ports.Name(uint32(v.Lo)))
+			return
+		}
+		p.word(name + "=" + FormatValue(f, v, m))
 	}
 }
 
@@ -69,8 +75,11 @@ func (p *printer) number(name string, f Field) {
 // String writes m as ovs-ofctl(8) does: "tcp,in_port=1,dl_vlan=10". A match of
 // everything is the empty string. Bits of fields whose prerequisites are not
 // matched (which no codec or parser yields) are left out.
-func (m *Match) String() string {
-	p := &printer{m: m}
+func (m *Match) String() string { return m.Text(nil) }
+
+// Text is String with names in the place of port numbers.
+func (m *Match) Text(ports PortNames) string {
+	p := &printer{m: m, ports: ports}
 	p.field("pkt_mark", FieldPktMark)
 	p.field("recirc_id", FieldRecircID)
 	p.field("dp_hash", FieldDPHash)

@@ -107,6 +107,7 @@ inline_ long set(struct __sk_buff *skb, struct pkt *p, const struct op *op)
 {
 	u64 base, off, len, new, old = 0, l4off = 0, mangled = 0;
 	u32 csum = op->csum;
+	u16 none = 0;
 	s64 d;
 
 	switch (op->base) {
@@ -125,24 +126,30 @@ inline_ long set(struct __sk_buff *skb, struct pkt *p, const struct op *op)
 	new = (old & ~op->mask) | op->val;
 	if (new == old)
 		return 0;
+	if ((csum & C_ROUTED) && (p->has & P_ROUTED))
+		csum &= ~C_PSEUDO;
+	if (csum & (C_PSEUDO | C_L4)) {
+		if (p->has & P_TCP) {
+			l4off = 16;
+		} else if (p->has & P_UDP) {
+			mangled = F_MARK_MANGLED_0;
+			l4off = 6;
+			if (skb_load(skb, p->l4 + 6, &none, 2))
+				return -1;
+			if (!none) { // stays so, and makes up for nothing
+				l4off = 0;
+				csum |= csum & C_L4 ? C_BARE : 0;
+			}
+		} else if ((p->has & P_ICMP6) || ((p->has & P_ICMP) && (csum & C_L4))) {
+			l4off = 2;
+		}
+	}
 	d = csum_diff(&old, 8, &new, 8, 0);
 	if (skb_store(skb, off, &new, len, csum & C_BARE ? F_RECOMPUTE_CSUM : 0))
 		return -1;
 	if (csum & C_IP && l3_csum(skb, p->l3 + 10, 0, d, 0))
 		return -1;
-	if ((csum & C_ROUTED) && (p->has & P_ROUTED))
-		csum &= ~C_PSEUDO;
-	if (!(csum & (C_PSEUDO | C_L4)))
-		return 0;
-	if (p->has & P_TCP) {
-		l4off = 16;
-	} else if (p->has & P_UDP) {
-		l4off = 6;
-		mangled = F_MARK_MANGLED_0;
-	} else if (p->has & (P_ICMP6 | P_ICMP)) {
-		l4off = 2;
-	}
-	if (!l4off || ((p->has & P_ICMP) && (csum & C_PSEUDO)))
+	if (!l4off)
 		return 0;
 	if (csum & C_PSEUDO)
 		mangled |= F_PSEUDO_HDR;

@@ -20,6 +20,9 @@ func messageFile(v ofp.Version) string {
 	return filepath.Join("testdata", "messages."+v.String()+".txt")
 }
 
+// typeName names the type of m.
+func typeName(m Message) string { return fmt.Sprintf("%T", m) }
+
 func mustMatch(s string) flow.Match {
 	m, err := flow.ParseMatch(s)
 	if err != nil {

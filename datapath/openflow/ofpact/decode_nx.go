@@ -39,9 +39,9 @@ func readLoad(_ *ctx, r *ofp.Reader) action.Action {
 	return a
 }
 
-// readLoad2 reads NXAST_REG_LOAD2: an entry with or without mask.
+// readLoad2 reads NXAST_REG_LOAD2: an entry with or without mask, right behind
+// the subtype.
 func readLoad2(d *ctx, r *ofp.Reader) action.Action {
-	r.Zero(6, ofp.NXBRCMustBeZero)
 	return readEntry(d, r, true)
 }
 

@@ -143,7 +143,7 @@ func niciraActions() map[uint16]decoder {
 		30: {size: 16, read: func(d *ctx, r *ofp.Reader) action.Action { r.Skip(2); return readMPLSLabel(d, r) }},
 		31: {size: 16, read: readMPLSTC},
 		32: {min: 24, read: readOutputReg2},
-		33: {min: 24, read: readLoad2},
+		33: {min: 16, read: readLoad2},
 		34: {size: 16, read: readConjunction},
 		37: {min: 16, read: readController2},
 		39: {size: 16, read: readOutputTrunc},

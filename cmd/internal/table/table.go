@@ -27,6 +27,7 @@ type Cell struct {
 	json  string
 	datum ovsdb.Datum
 	kind  cellKind
+	none  bool // see Nothing
 }
 
 type cellKind uint8
@@ -42,6 +43,9 @@ func Text(s string) Cell { return Cell{kind: textCell, text: s} }
 
 // JSON returns a cell that holds JSON text, compact.
 func JSON(s string) Cell { return Cell{kind: jsonCell, json: s} }
+
+// Nothing returns the cell of a value that is not there: empty, null in JSON.
+func Nothing() Cell { return Cell{kind: datumCell, json: "null", none: true} }
 
 // Value returns a cell that holds a database value; t is its column's type.
 func Value(d ovsdb.Datum, t *ovsdb.ColumnType) Cell {
@@ -61,10 +65,12 @@ const (
 
 // in returns the cell's text in a notation.
 func (c Cell) in(n Notation) string {
-	switch c.kind {
-	case jsonCell:
+	switch {
+	case c.none:
+		return ""
+	case c.kind == jsonCell:
 		return c.json
-	case datumCell:
+	case c.kind == datumCell:
 		switch n {
 		case Bare:
 			return FormatBare(c.datum)

@@ -45,6 +45,9 @@ func (l *Links) Internals() ([]InternalPort, error) {
 	return pairs(present), err
 }
 
+// InternalsAmong returns the internal ports among devices that List returned.
+func InternalsAmong(present []Link) []InternalPort { return pairs(present) }
+
 // DeleteInternal deletes an internal port; it is no error if it is not there.
 func (l *Links) DeleteInternal(name string) error {
 	ps, err := l.Internals()

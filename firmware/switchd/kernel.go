@@ -41,10 +41,7 @@ func (d *devices) Devices(claimed map[string]bool) (map[string]wanted.Device, er
 	if err != nil {
 		return nil, err
 	}
-	internals, err := d.links.Internals()
-	if err != nil {
-		return nil, err
-	}
+	internals := netdev.InternalsAmong(list)
 	all, far := make(map[string]netdev.Link, len(list)), map[string]netdev.Link{}
 	hidden := map[int]bool{}
 	m := make(map[string]wanted.Device, len(list))

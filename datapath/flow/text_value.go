@@ -5,7 +5,6 @@ package flow
 import (
 	"fmt"
 	"math/bits"
-	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -334,14 +333,20 @@ func parseU128(s string) (v U128, err error) {
 	return U128{Lo: u}, nil
 }
 
+// parseMAC reads six octets of one or two hexadecimal digits with colons
+// between.
 func parseMAC(s string) (uint64, error) {
-	hw, err := net.ParseMAC(s)
-	if err != nil || len(hw) != 6 {
+	octets := strings.Split(s, ":")
+	if len(octets) != 6 {
 		return 0, fmt.Errorf("Ethernet address %q is malformed", s)
 	}
 	var v uint64
-	for _, c := range hw {
-		v = v<<8 | uint64(c)
+	for _, o := range octets {
+		n, err := strconv.ParseUint(o, 16, 8)
+		if err != nil || len(o) > 2 {
+			return 0, fmt.Errorf("Ethernet address %q is malformed", s)
+		}
+		v = v<<8 | n
 	}
 	return v, nil
 }

@@ -147,25 +147,30 @@ func (p *printer) tunnel() {
 }
 
 func (p *printer) vlan() {
-	mask, tci := uint16(p.m.Mask.Get(FieldVLANTCI).Lo), p.m.Key.VLANTCI()
+	p.tag("", uint16(p.m.Mask.Get(FieldVLANTCI).Lo), p.m.Key.VLANTCI())
+	p.tag("1", uint16(p.m.Mask.Get(FieldCVLANTCI).Lo), uint16(p.m.Key.U64(FieldCVLANTCI)))
+}
+
+// tag writes one VLAN tag; index is "" for the outer one, "1" for the next.
+func (p *printer) tag(index string, mask, tci uint16) {
 	if mask == 0 {
 		return
 	}
 	vid, pcp := mask&0xfff, mask>>13
 	if tci&VLANPresent != 0 && (vid == 0 || vid == 0xfff) && (pcp == 0 || pcp == 7) && (vid != 0 || pcp != 0) {
 		if vid != 0 {
-			p.word(fmt.Sprintf("dl_vlan=%d", tci&0xfff))
+			p.word(fmt.Sprintf("dl_vlan%s=%d", index, tci&0xfff))
 		}
 		if pcp != 0 {
-			p.word(fmt.Sprintf("dl_vlan_pcp=%d", tci>>13))
+			p.word(fmt.Sprintf("dl_vlan_pcp%s=%d", index, tci>>13))
 		}
 		return
 	}
 	if mask == 0xffff {
-		p.word(fmt.Sprintf("vlan_tci=0x%04x", tci))
+		p.word(fmt.Sprintf("vlan_tci%s=0x%04x", index, tci))
 		return
 	}
-	p.word(fmt.Sprintf("vlan_tci=0x%04x/0x%04x", tci, mask))
+	p.word(fmt.Sprintf("vlan_tci%s=0x%04x/0x%04x", index, tci, mask))
 }
 
 func (p *printer) network(skipProto bool) {

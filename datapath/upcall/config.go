@@ -3,6 +3,7 @@
 package upcall
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -17,7 +18,9 @@ import (
 
 // Config is the wanted state of a Switch.
 type Config struct {
-	Bridges []BridgeConfig // names differ
+	Bridges   []BridgeConfig // names differ
+	MaxIdle   time.Duration  // 0: as in Options
+	FlowLimit int            // 0: as in Options
 }
 
 // BridgeConfig describes a bridge.
@@ -110,6 +113,8 @@ func (s *Switch) Apply(c Config, now time.Time) error {
 		eff    ofproto.Effects
 	}
 	var out []message
+	s.maxIdle.Store(int64(cmp.Or(c.MaxIdle, s.opt.MaxIdle)))
+	s.flowLimit.Store(int64(cmp.Or(c.FlowLimit, s.opt.FlowLimit)))
 	s.mu.Lock()
 	var w work
 	want := make(map[string]bool)

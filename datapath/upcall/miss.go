@@ -87,7 +87,7 @@ func (s *Switch) install(p *xlate.Port, k *flow.Key, r *xlate.Result, n int, now
 	if f != nil {
 		s.count.duplicates.Add(1)
 	} else {
-		if len(s.ix.byID) >= s.opt.FlowLimit {
+		if int64(len(s.ix.byID)) >= s.flowLimit.Load() {
 			s.count.atLimit.Add(1)
 			s.count.notInstalled.Add(1)
 			return nil

@@ -55,8 +55,8 @@ func (s *Switch) pump(now time.Time) {
 		s.opt.Log.Warn("read megaflow statistics", "err", err)
 		return
 	}
-	idle := s.opt.MaxIdle
-	if len(rows) >= s.opt.FlowLimit {
+	idle := time.Duration(s.maxIdle.Load())
+	if int64(len(rows)) >= s.flowLimit.Load() {
 		idle = min(idle, fullIdle)
 	}
 	for len(rows) > 0 {

@@ -94,6 +94,8 @@ type Switch struct {
 	nextID atomic.Uint64
 	count  counters
 	pins   *fair
+
+	maxIdle, flowLimit atomic.Int64 // of Options, or of Config
 }
 
 // bridge is a bridge with its configuration as applied.
@@ -136,6 +138,8 @@ func New(dp dpif.Datapath, o Options) *Switch {
 		o.Log.Warn("list megaflows", "err", err)
 	}
 	s.nextID.Store(last)
+	s.maxIdle.Store(int64(o.MaxIdle))
+	s.flowLimit.Store(int64(o.FlowLimit))
 	return s
 }
 

@@ -42,6 +42,7 @@ func configs(p *wanted.Plan, links map[string]wanted.Link, controls map[string]c
 			}
 		}
 		k := all[b.Kind]
+		k.MaxIdle, k.FlowLimit = p.MaxIdle, p.FlowLimit
 		k.Bridges = append(k.Bridges, cfg)
 		all[b.Kind] = k
 	}

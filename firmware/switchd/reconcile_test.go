@@ -302,3 +302,15 @@ func TestReconcileWithoutDatapath(t *testing.T) {
 		t.Errorf("datapaths at the end: %v", b.tiers)
 	}
 }
+
+// other_config:max-idle and flow-limit reach the tiers.
+func TestReconcileLimits(t *testing.T) {
+	p := wanted.Make(wanted.New(wanted.Rows{
+		ID: ovsdb.UUID{1}, OtherConfig: map[string]string{"max-idle": "1500", "flow-limit": "77"},
+		Bridges: []wanted.BridgeRow{{ID: ovsdb.UUID{2}, Name: "br0"}},
+	}), &wanted.Present{}, &wanted.Book{})
+	c := configs(p, nil, nil, "")[wanted.BPF]
+	if c.MaxIdle != 1500*time.Millisecond || c.FlowLimit != 77 {
+		t.Errorf("max-idle %v, flow-limit %d", c.MaxIdle, c.FlowLimit)
+	}
+}

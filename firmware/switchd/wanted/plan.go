@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/weirswitch/weir/datapath/dpif"
 )
@@ -112,6 +113,9 @@ type Plan struct {
 	Before  []Op // done before Bridges are configured; when any was, plan again
 	Bridges []BridgeState
 	After   []Op // done behind it
+
+	MaxIdle   time.Duration // of megaflows; 0: the default
+	FlowLimit int           // 0: the default
 }
 
 // BridgeState is a bridge as it can be now.
@@ -146,7 +150,7 @@ const maxDatapathPort = uint32(dpif.MaxPort) - 16
 
 // Make returns the plan for s, given what is there, and keeps the books.
 func Make(s *Switch, have *Present, book *Book) *Plan {
-	p := &planner{have: have, wantPorts: map[string]Attached{}, wantInternal: map[string]bool{}, wantKinds: map[Kind]bool{}}
+	p := &planner{plan: Plan{MaxIdle: s.MaxIdle, FlowLimit: s.FlowLimit}, have: have, wantPorts: map[string]Attached{}, wantInternal: map[string]bool{}, wantKinds: map[Kind]bool{}}
 	if book.OpenFlow == nil {
 		book.OpenFlow, book.Datapath = map[string]*Numbers{}, map[Kind]*Numbers{}
 	}

@@ -89,11 +89,11 @@ type VLAN struct {
 
 // Switch is the wanted switch. Slices are in ascending order of names.
 type Switch struct {
-	ID      ovsdb.UUID
-	NextCfg int64
-	MaxIdle time.Duration // other_config:max-idle; 0: the default
-	Limit   int           // other_config:flow-limit; 0: the default
-	Bridges []Bridge
+	ID        ovsdb.UUID
+	NextCfg   int64
+	MaxIdle   time.Duration // other_config:max-idle; 0: the default
+	FlowLimit int           // other_config:flow-limit; 0: the default
+	Bridges   []Bridge
 }
 
 // Bridge is a wanted bridge.
@@ -178,8 +178,8 @@ func DatapathTypes() []string { return []string{"netdev", "system"} }
 func New(r Rows) *Switch {
 	s := &Switch{
 		ID: r.ID, NextCfg: r.NextCfg,
-		MaxIdle: time.Duration(number(r.OtherConfig, "max-idle", 0, 0, 1<<31-1)) * time.Millisecond,
-		Limit:   int(number(r.OtherConfig, "flow-limit", 0, 0, 1<<31-1)),
+		MaxIdle:   time.Duration(number(r.OtherConfig, "max-idle", 0, 500, 1<<31-1)) * time.Millisecond,
+		FlowLimit: int(number(r.OtherConfig, "flow-limit", 0, 1, 1<<31-1)),
 	}
 	for _, b := range r.Bridges {
 		s.Bridges = append(s.Bridges, bridge(b))

@@ -14,6 +14,9 @@ import (
 // actions executes a list; false: what follows the list is not to be executed.
 func (c *ctx) actions(l action.List) bool {
 	for _, a := range l {
+		if c.tr != nil {
+			c.note(NodeAction, action.List{a}.String())
+		}
 		more := c.action(a)
 		if c.exit || c.err != nil || !more {
 			return false
@@ -31,8 +34,12 @@ func (c *ctx) action(a action.Action) bool {
 		c.output(a.Port, 0xffff, true)
 	case action.OutputReg:
 		c.needField(a.Src.Field, a.Src.Mask())
-		if port, ok := regPort(a.Src.Get(&c.flow)); ok {
+		v := a.Src.Get(&c.flow)
+		if port, ok := regPort(v); ok {
+			c.notef(NodeDetail, "output port is %d", v.Lo)
 			c.output(port, a.MaxLen, false)
+		} else {
+			c.notef(NodeWarn, "output port %d is out of range", v.Lo)
 		}
 	case action.Controller:
 		c.controller(a)
@@ -54,6 +61,7 @@ func (c *ctx) action(a action.Action) bool {
 		if c.has(a.Dst.Field) && c.has(a.Src.Field) {
 			c.needField(a.Src.Field, a.Src.Mask())
 			c.setField(a.Dst.Field, a.Src.Get(&c.flow).Lsh(uint(a.Dst.Ofs)), a.Dst.Mask())
+			c.noteNow(a.Dst)
 		}
 	case action.StackPush:
 		c.push(a.Src)
@@ -148,9 +156,11 @@ func (c *ctx) output(port action.Port, maxLen uint16, miss bool) {
 		c.controller(action.Controller{MaxLen: maxLen, Reason: uint8(r)})
 	case action.PortAny:
 	default:
-		if port != c.inPort() {
-			c.send(port)
+		if port == c.inPort() {
+			c.note(NodeWarn, "skipping output to input port")
+			return
 		}
+		c.send(port)
 	}
 }
 
@@ -170,6 +180,8 @@ func (c *ctx) send(no action.Port) {
 	c.dep(DepPort, no)
 	if p := c.br.ports[no]; p != nil {
 		c.sendTo(p)
+	} else {
+		c.note(NodeWarn, "Nonexistent output port")
 	}
 }
 
@@ -180,6 +192,7 @@ func (c *ctx) sendTo(p *Port) {
 	}
 	switch {
 	case config&openflow.ConfigNoFwd != 0:
+		c.note(NodeDetail, "OFPPC_NO_FWD set, skipping output")
 	case p.Patch:
 		if p.Peer != nil {
 			c.patch(p.Peer)
@@ -243,10 +256,13 @@ func (c *ctx) patch(peer *Port) {
 	c.wr.SetAll(flow.FieldInPort)
 	c.changed |= pipelineWords
 
+	list := c.enterBridge()
 	if c.mayReceive(peer.No) {
 		c.tableAction(peer.No, 0, true, true)
+		c.enterLast()
 		c.actionSet()
 	}
+	c.leave(list)
 	if !errors.Is(c.err, ErrTooManyActions) {
 		c.err = nil // the failure of another bridge is not ours; what it sent before is sent
 	}
@@ -296,6 +312,11 @@ func (c *ctx) decTTL(a action.DecTTL) bool {
 		c.writeU64(flow.FieldIPTTL, ttl-1)
 		return true
 	}
+	version := 6
+	if c.flow.EthType() == ethIPv4 {
+		version = 4
+	}
+	c.notef(NodeWarn, "IPv%d decrement TTL exception", version)
 	ids := a.Controllers
 	if len(ids) == 0 {
 		ids = []uint16{0}
@@ -321,10 +342,12 @@ func (c *ctx) push(s flow.Subfield) {
 func (c *ctx) pop(d flow.Subfield) {
 	n := len(c.stack) - 1
 	if n < 0 {
+		c.note(NodeError, "stack underflow")
 		return
 	}
 	e := c.stack[n]
 	c.stack = c.stack[:n:n]
 	c.stackSize -= e.n
 	c.setField(d.Field, e.v.Lsh(uint(d.Ofs)), d.Mask())
+	c.noteNow(d)
 }

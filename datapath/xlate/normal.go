@@ -22,6 +22,8 @@ func (c *ctx) normal() {
 	case inNo == action.PortController || inNo == action.PortAny:
 	default:
 		c.dep(DepPort, inNo)
+		c.notef(NodeError, "received packet on unknown port %v", inNo)
+		c.note(NodeWarn, "no input bundle, dropping")
 		return
 	}
 
@@ -29,11 +31,23 @@ func (c *ctx) normal() {
 	if c.tagged() {
 		vid = uint16(c.get(flow.FieldDLVLAN))
 	} else if t := c.get(flow.FieldEthType); t == eth8021Q || t == eth8021AD {
+		c.note(NodeWarn, "partial VLAN tag, dropping")
 		return // a tag that is cut off
 	}
 	dst, src := c.get(flow.FieldEthDst), c.get(flow.FieldEthSrc)
+	tagVID := vid
 	vid, ok := vlan.classify(vid)
-	if !ok || !c.br.ForwardBPDU && reserved(dst) {
+	if !ok {
+		if vlan.Mode == Access {
+			c.notef(NodeError, "dropping VLAN %d tagged packet received on port %s configured as VLAN %d access port", tagVID, in.Name, vlan.Tag)
+		} else {
+			c.notef(NodeError, "dropping VLAN %d packet received on port %s not configured for trunking VLAN %d", tagVID, in.Name, tagVID)
+		}
+		c.note(NodeWarn, "disallowed VLAN VID for this input port, dropping")
+		return
+	}
+	if !c.br.ForwardBPDU && reserved(dst) {
+		c.note(NodeDetail, "packet has reserved destination MAC, dropping")
 		return
 	}
 	if in != nil && !fdb.Multicast(src) {
@@ -45,12 +59,19 @@ func (c *ctx) normal() {
 		if no, ok := c.br.FDB.Lookup(vid, dst); ok {
 			c.dep(DepPort, no)
 			p := c.br.ports[no]
-			if p != nil && no != inNo && (bundle == "" || p.Bundle != bundle) {
+			switch {
+			case p == nil:
+				c.note(NodeWarn, "learned port is unknown, dropping")
+			case no == inNo || bundle != "" && p.Bundle == bundle:
+				c.note(NodeDetail, "learned port is input port, dropping")
+			default:
+				c.note(NodeDetail, "forwarding to learned port")
 				c.sendNormal(p, vid)
 			}
 			return
 		}
 	}
+	c.note(NodeDetail, "no learned MAC for destination, flooding")
 	c.dep(DepFlood, 0)
 	for _, no := range c.br.order {
 		p := c.br.ports[no]

@@ -90,6 +90,8 @@ type Result struct {
 	PacketIns []PacketIn
 	// Err says why the packet is dropped if the translation failed.
 	Err error
+	// Trace is the record of what was decided, if In asked for it.
+	Trace *Trace
 }
 
 // In is a packet to translate.
@@ -106,11 +108,14 @@ type In struct {
 	// Actions, if PacketOut, are executed in place of table 0.
 	Actions   action.List
 	PacketOut bool
+	// Trace asks for Result.Trace.
+	Trace bool
 }
 
 // ctx is a translation under way.
 type ctx struct {
 	res  *Result
+	tr   *tracer // nil: not asked for
 	br   *Bridge
 	orig flow.Key // the packet's, with the OpenFlow in_port
 	wc   flow.Mask
@@ -179,16 +184,25 @@ func Translate(in *In) *Result {
 	c.wc.SetAll(flow.FieldRecircID)
 	c.wc.Set(flow.FieldVLANTCI, flow.U128{Lo: flow.VLANPresent})
 	c.startTags()
+	r := c.res
+	if in.Trace {
+		r.Trace = &Trace{Start: c.flow}
+		c.tr = &tracer{list: &r.Trace.Nodes}
+	}
+	c.enterBridge()
 
 	if in.PacketOut {
 		c.actions(in.Actions)
 	} else if c.mayReceive(in.InPort) {
 		c.resubmits = -1 // the first search is not one
 		c.tableAction(in.InPort, 0, true, false)
+		c.enterLast()
 	}
 	c.actionSet()
 
-	r := c.res
+	if c.tr != nil {
+		r.Trace.Final, r.Trace.Cut = c.flow, c.tr.cut
+	}
 	if c.err != nil {
 		r.Err = c.err
 		r.Actions, r.PacketIns = nil, nil
@@ -200,6 +214,7 @@ func Translate(in *In) *Result {
 func (c *ctx) fail(err error) {
 	if c.err == nil {
 		c.err = err
+		c.noteErr(err)
 	}
 }
 
@@ -283,7 +298,10 @@ func (c *ctx) tableAction(inPort action.Port, tab uint8, miss, deepens bool) {
 	}
 	oldTable, oldRule := c.table, c.rule
 	c.table = tab
-	if r, drop := c.lookup(inPort, tab); r != nil {
+	r, drop := c.lookup(inPort, tab)
+	packetIn := r == nil && miss && !drop && c.wantsMiss()
+	old := c.enterTable(tab, r, drop, packetIn)
+	if r != nil {
 		c.resubmits++
 		if deepens {
 			c.depth++
@@ -293,20 +311,23 @@ func (c *ctx) tableAction(inPort action.Port, tab uint8, miss, deepens bool) {
 		if deepens {
 			c.depth--
 		}
-	} else if miss && !drop && c.br.OF.MissToController {
-		c.tableMiss()
+	} else if packetIn {
+		c.rule = nil
+		c.controller(action.Controller{MaxLen: 0xffff, Reason: uint8(openflow.ReasonImplicitMiss)})
 	}
+	c.leave(old)
 	c.table, c.rule = oldTable, oldRule
 }
 
-func (c *ctx) tableMiss() {
+// wantsMiss reports whether a packet that no rule matches goes to the controllers.
+func (c *ctx) wantsMiss() bool {
+	if !c.br.OF.MissToController {
+		return false
+	}
 	in := c.inPort()
 	c.dep(DepPort, in)
-	if p := c.br.OF.Port(in); p != nil && p.Config&openflow.ConfigNoPacketIn != 0 {
-		return
-	}
-	c.rule = nil
-	c.controller(action.Controller{MaxLen: 0xffff, Reason: uint8(openflow.ReasonImplicitMiss)})
+	p := c.br.OF.Port(in)
+	return p == nil || p.Config&openflow.ConfigNoPacketIn == 0
 }
 
 // lookup searches a table. drop: the packet is a fragment and fragments are dropped.
@@ -357,6 +378,8 @@ func (c *ctx) instructions(in *action.Instructions) {
 		return
 	}
 	if in.ClearActions {
+		c.note(NodeAction, "clear_actions")
+		c.noteSet("was")
 		c.set = nil
 		c.setOutput()
 	}
@@ -367,11 +390,15 @@ func (c *ctx) instructions(in *action.Instructions) {
 		}
 		c.set = append(c.set[:len(c.set):len(c.set)], in.Write...)
 		c.setOutput()
+		c.noteInstr(action.Instructions{Write: in.Write})
+		c.noteSet("is")
 	}
 	if in.MetadataMask != 0 {
+		c.noteInstr(action.Instructions{Metadata: in.Metadata, MetadataMask: in.MetadataMask})
 		c.write(flow.FieldMetadata, flow.U128{Lo: in.Metadata}, flow.U128{Lo: in.MetadataMask})
 	}
 	if in.HasGoto {
+		c.noteInstr(action.Instructions{Goto: in.Goto, HasGoto: true})
 		c.tableAction(c.inPort(), in.Goto, true, in.Goto <= c.table)
 	}
 }
@@ -405,10 +432,11 @@ func (c *ctx) actionSet() {
 	if list == nil {
 		return
 	}
-	old := c.inSet
+	old, list0 := c.inSet, c.enterSet()
 	c.inSet = true
 	c.actions(list)
 	c.inSet = old
+	c.leave(list0)
 }
 
 // orderSet returns the actions of a set in the order of execution; nil if there is

@@ -17,6 +17,9 @@ const (
 	OpenFlowPort = 6653
 )
 
+// DefaultDSCP is how stock marks its connections: CS6, network control (ovs-vswitchd.conf.db(5)).
+const DefaultDSCP = 48
+
 // ErrNoTLS: an ssl: or pssl: address was opened without a configuration.
 var ErrNoTLS = errors.New("TLS not configured")
 
@@ -27,6 +30,7 @@ type Addr struct {
 	Path    string // unix:, punix:; else empty
 	Host    string // name or address without brackets; empty: all addresses
 	Port    int    // 0..65535; 0 with Passive: the kernel chooses
+	DSCP    uint8  // 0..63, marks packets over TCP (RFC 2474); not part of the name
 }
 
 // IsName says whether s starts with one of the schemes that [Parse] knows.

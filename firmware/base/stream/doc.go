@@ -6,8 +6,14 @@
 //
 // [Parse] is pure and gives an [Addr]; [Dial] and [Listen] are the edge. An
 // IPv6 address stands in brackets, with its zone where it has one. TLS needs a
-// *tls.Config from the caller; without it ssl: and pssl: parse, but do not
-// open ([ErrNoTLS]).
+// *tls.Config from the caller (package pki makes them); without it ssl: and
+// pssl: parse, but do not open ([ErrNoTLS]).
+//
+// A pssl: listener hands out connections whose handshake is done. Those that
+// are not cannot disturb: there are at most 64 handshakes at a time, the next
+// takes the place of the oldest, and none takes longer than 10 s. An honest
+// peer's takes milliseconds, so thousands of half-open ones do not keep it
+// away. Closing a TLS connection never waits for the peer.
 //
 // A unix socket is created with the permissions of stock Open vSwitch (0770
 // less the umask, in force before the name appears). A socket file that is

@@ -33,7 +33,7 @@ func Dial(ctx context.Context, a Addr, cfg *tls.Config) (net.Conn, error) {
 	if a.TLS && cfg == nil {
 		return nil, fmt.Errorf("dial %s: %w", a, ErrNoTLS)
 	}
-	d := net.Dialer{KeepAlive: -1} // probes are the protocol's
+	d := net.Dialer{KeepAlive: -1, Control: a.control} // probes are the protocol's
 	if a.Path != "" {
 		var c net.Conn
 		err := withShortPath(a.Path, func(p string) (err error) {
@@ -52,7 +52,7 @@ func Dial(ctx context.Context, a Addr, cfg *tls.Config) (net.Conn, error) {
 	if !a.TLS {
 		return c, nil
 	}
-	tc := tls.Client(c, cfg)
+	tc := newTLSConn(c, func(c net.Conn) *tls.Conn { return tls.Client(c, cfg) })
 	if err := tc.HandshakeContext(ctx); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("dial %s: %w", a, err)
@@ -60,7 +60,12 @@ func Dial(ctx context.Context, a Addr, cfg *tls.Config) (net.Conn, error) {
 	return tc, nil
 }
 
-// Listen listens. cfg is used for pssl: only and may be nil otherwise.
+// Listen listens. cfg is used for pssl: only and may be nil otherwise; its
+// GetConfigForClient can give each connection the keys of the moment. A
+// pssl: listener does the handshakes, at most 64 at a time and each within
+// 10 s, and Accept returns connections that are through with it. For one that
+// fails Accept returns a [*HandshakeError] (unless too many wait to be told),
+// and the next call goes on.
 func Listen(ctx context.Context, a Addr, cfg *tls.Config) (net.Listener, error) {
 	if !a.Passive {
 		return nil, fmt.Errorf("listen %s: an active address", a)
@@ -75,13 +80,13 @@ func Listen(ctx context.Context, a Addr, cfg *tls.Config) (net.Listener, error) 
 		}
 		return l, nil
 	}
-	lc := net.ListenConfig{KeepAlive: -1}
+	lc := net.ListenConfig{KeepAlive: -1, Control: a.control}
 	l, err := lc.Listen(ctx, "tcp", a.hostPort())
 	if err != nil {
 		return nil, fmt.Errorf("listen %s: %w", a, err)
 	}
 	if a.TLS {
-		l = tls.NewListener(l, cfg)
+		l = newTLSListener(l, cfg, maxHandshakes, handshakeTimeout)
 	}
 	return l, nil
 }
@@ -179,4 +184,24 @@ func (l *unixListener) Close() error {
 		}
 	})
 	return l.UnixListener.Close()
+}
+
+// control marks the packets of a TCP socket with a.DSCP; connections that a
+// listener accepts inherit it.
+func (a Addr) control(network, _ string, c syscall.RawConn) error {
+	if a.DSCP == 0 || a.Path != "" {
+		return nil
+	}
+	var err error
+	cerr := c.Control(func(fd uintptr) {
+		tos := int(a.DSCP) << 2 // RFC 2474, section 3: the upper six bits
+		if network == "tcp6" {
+			err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IPV6, syscall.IPV6_TCLASS, tos)
+		}
+		// A socket that serves both takes both.
+		if e4 := syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, syscall.IP_TOS, tos); network != "tcp6" {
+			err = e4
+		}
+	})
+	return errors.Join(cerr, err)
 }

@@ -288,46 +288,58 @@ func (m *Match) ParseField(name, value string, hasValue bool) error {
 		return &ErrField{name}
 	}
 	switch name {
-	case "dl_vlan":
-		v, err := strconv.ParseUint(value, 0, 16)
-		if err != nil || v > 0xfff && v != 0xffff {
-			return fmt.Errorf("dl_vlan=%s: not a VLAN", value)
-		}
-		if v == 0xffff {
-			m.SetU64(FieldVLANTCI, 0) // no tag
+	case "dl_vlan", "dl_vlan_pcp", "vlan_pcp":
+		if value == "*" || value == "" {
 			return nil
 		}
-		m.SetU64(FieldVLANVID, v|VLANPresent)
-		return nil
-	case "dl_vlan_pcp", "vlan_pcp":
-		v, err := strconv.ParseUint(value, 0, 8)
-		if err != nil || v > 7 {
-			return fmt.Errorf("%s=%s: not a priority", name, value)
-		}
-		m.SetMasked(FieldVLANTCI, U128{Lo: v<<13 | VLANPresent}, U128{Lo: 7<<13 | VLANPresent})
-		return nil
+		return m.parseVLAN(name, value)
 	}
 	f, ok := FieldByName(name)
 	if !ok {
 		return &ErrField{name}
 	}
-	if value == "*" || value == "ANY" && f != FieldInPort {
+	if value == "*" || value == "" || value == "ANY" && f != FieldInPort {
 		return nil
 	}
 	v, mask, err := ParseValue(f, value)
 	if err != nil {
-		return err
-	}
-	if f == FieldIPTOS {
-		if v.Lo&3 != 0 {
-			return fmt.Errorf("nw_tos=%s: the low two bits are not part of it", value)
-		}
-		mask.Lo &= 0xfc
+		return fmt.Errorf("%s=%s: %w", name, value, err)
 	}
 	if !mask.IsZero() && mask != Ones(f.Bits()) && f != FieldIPTOS && !textOf(f).maskable {
-		return fmt.Errorf("%s=%s: this field cannot be masked", name, value)
+		return fmt.Errorf("%s=%s: %w", name, value, Textf("%s: invalid mask for field %s", value, textName(f)))
+	}
+	if f == FieldIPTOS {
+		if mask != Ones(8) {
+			return fmt.Errorf("%s=%s: %w", name, value, Textf("%s: invalid mask for field %s", value, textName(f)))
+		}
+		v.Lo &= 0xfc // the two bits of ECN are not part of it
+		mask.Lo &= 0xfc
 	}
 	m.SetMasked(f, v, mask)
+	return nil
+}
+
+// parseVLAN reads the two fields that stand for a part of the TCI and the
+// presence of a tag. Bits too many are dropped, as the stock tools do.
+func (m *Match) parseVLAN(name, value string) error {
+	size := 1
+	if name == "dl_vlan" {
+		size = 2
+	}
+	v, mask, err := parseSized(value, size, name)
+	if err == nil && mask != Ones(8*size) {
+		err = Textf("%s: invalid mask for field %s", value, name)
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s=%s: %w", name, value, err)
+	case size == 1:
+		m.SetMasked(FieldVLANTCI, U128{Lo: v.Lo&7<<13 | VLANPresent}, U128{Lo: 7<<13 | VLANPresent})
+	case v.Lo == 0xffff:
+		m.SetU64(FieldVLANTCI, 0) // no tag
+	default:
+		m.SetU64(FieldVLANVID, v.Lo&0xfff|VLANPresent)
+	}
 	return nil
 }
 

@@ -134,6 +134,16 @@ func NewBridge(name string, of *ofproto.Bridge, table *fdb.Table) *Bridge {
 // Port returns a port, or nil.
 func (b *Bridge) Port(no action.Port) *Port { return b.ports[no] }
 
+// PortNamed finds a port by its name.
+func (b *Bridge) PortNamed(name string) (action.Port, bool) {
+	for _, no := range b.order {
+		if b.ports[no].Name == name {
+			return no, true
+		}
+	}
+	return 0, false
+}
+
 // Ports returns the numbers of the ports, rising. The slice must not be changed.
 func (b *Bridge) Ports() []action.Port { return b.order }
 

@@ -51,7 +51,9 @@ func (c *ctx) normal() {
 		return
 	}
 	if in != nil && !fdb.Multicast(src) {
-		c.res.Learn = append(c.res.Learn, Learn{c.br, src, inNo, vid})
+		l := Learn{c.br, src, inNo, vid}
+		c.res.Learn = append(c.res.Learn, l)
+		c.noteLearn(l)
 	}
 
 	if !fdb.Multicast(dst) {

@@ -135,6 +135,9 @@ func (r *reconciler) reconcile(statistics bool) {
 		r.createRoot()
 		return // the commit brings us back
 	}
+	for _, name := range s.Ignored {
+		r.failed("bridge "+name, errors.New("the name is not allowed: it is a part of file names"))
+	}
 	r.claim(s)
 	if now.Sub(r.brokenAt) >= retryBroken {
 		clear(r.broken)

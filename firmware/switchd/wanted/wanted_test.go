@@ -60,6 +60,14 @@ bridge br0 soft
   port br0 trunk
     br0 internal local
 `},
+		{"names that would be paths", rows(BridgeRow{ID: id(2), Name: "../br0"}, BridgeRow{ID: id(3)}, BridgeRow{ID: id(4), Name: "ok"}), `
+switch next_cfg 4
+bridge "" is ignored
+bridge "../br0" is ignored
+bridge ok bpf
+  port ok trunk
+    ok internal local
+`},
 		{"columns of a bridge", rows(BridgeRow{ID: id(2), Name: "b", FailMode: "secure", Protocols: []string{"OpenFlow13", "OpenFlow10"},
 			OtherConfig: map[string]string{"datapath-id": "0x00000000000000ff", "hwaddr": "02:00:00:00:00:01", "mac-aging-time": "1", "mac-table-size": "x", "forward-bpdu": "true"},
 			Controllers: []ControllerRow{{Target: "tcp:10.0.0.1"}, {Target: "ptcp:6653", InactivityProbe: ptr(0), MaxBackoff: ptr(2000)}, {Target: "unix:/x", InactivityProbe: ptr(500)}}}), `

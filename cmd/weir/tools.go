@@ -6,6 +6,7 @@ import (
 	"github.com/weirswitch/weir/cmd/internal/appctl"
 	"github.com/weirswitch/weir/cmd/internal/demo"
 	"github.com/weirswitch/weir/cmd/internal/ovsdbclient"
+	"github.com/weirswitch/weir/cmd/internal/ofctl"
 	"github.com/weirswitch/weir/cmd/internal/switchd"
 	"github.com/weirswitch/weir/cmd/internal/vsctl"
 )
@@ -14,6 +15,7 @@ import (
 func tools() []tool {
 	return []tool{
 		{"switchd", "the daemon: database server and switch in one", switchd.Main},
+		{"ovs-ofctl", "ask and change an OpenFlow switch", ofctl.Main},
 		{"demo", "a switch and three hosts in network namespaces, shown and explained", demo.Main},
 		{"ovs-vsctl", "configure the switch", vsctl.Main},
 		{"ovs-appctl", "ask and command a running daemon", appctl.Main},

@@ -82,6 +82,11 @@ func TestE2EFlows(t *testing.T) {
 				}
 			}
 		}
+		// Port counters are those of the devices, errors included.
+		ports := r.ofctl("-O", "OpenFlow13", "dump-ports", "br0", "h1")
+		if m := regexp.MustCompile(`rx pkts=(\d+), bytes=(\d+), drop=\d+, errs=\d+`).FindStringSubmatch(ports); m == nil || m[1] == "0" || m[2] == "0" {
+			t.Errorf("dump-ports:\n%s", ports)
+		}
 		// Rewrites and several tables.
 		r.ofctl("-O", "OpenFlow13", "add-flow", "br0", "table=0,in_port=1,actions=push_vlan:0x8100,set_field:4196->vlan_vid,write_metadata:7,goto_table:3")
 		r.ofctl("-O", "OpenFlow13", "add-flow", "br0", "table=3,metadata=7,dl_vlan=100,actions=pop_vlan,resubmit(,9)")

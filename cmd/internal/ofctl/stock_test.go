@@ -237,6 +237,23 @@ func TestLines(t *testing.T) {
 	t.Logf("%d lines, %d differ", p.lines, p.bad)
 }
 
+// TestFlowTexts has each flow of testdata/flows.txt parsed by both tools.
+func TestFlowTexts(t *testing.T) {
+	stocktest.Need(t, "ovs-ofctl")
+	r := &rig{Server: &stocktest.Server{RunDir: t.TempDir()}, dir: t.TempDir()}
+	p := &pair{stock: r, ours: r}
+	b, err := os.ReadFile(filepath.Join(origin, "testdata", "flows.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for l := range strings.Lines(string(b)) {
+		if l = strings.TrimSuffix(l, "\n"); l != "" && l[0] != '#' {
+			p.run(t, "parse-flow '"+l+"'", "")
+		}
+	}
+	t.Logf("%d lines, %d differ", p.lines, p.bad)
+}
+
 var writes = regexp.MustCompile(`\b(add|mod|del|replace)-flow`)
 
 // origin is the folder of this package: tests change theirs.

@@ -227,11 +227,8 @@ func (p *printer) transport() {
 		p.number("icmp_code", FieldICMPv6Code)
 		if PrereqND.Met(m) {
 			p.field("nd_target", FieldNDTarget)
-			if PrereqNDSolicit.Met(m) {
-				p.field("nd_sll", FieldNDSLL)
-			} else {
-				p.field("nd_tll", FieldNDTLL)
-			}
+			p.field("nd_sll", FieldNDSLL)
+			p.field("nd_tll", FieldNDTLL)
 			p.field("nd_reserved", FieldNDReserved)
 			p.number("nd_options_type", FieldNDOptionsType)
 		}

@@ -188,6 +188,15 @@ func difference(want, got string) string {
 		m++
 	}
 	a, b = a[n:len(a)-m], b[n:len(b)-m]
+	if len(a) == len(b) { // line by line
+		var x, y []string
+		for i := range a {
+			if a[i] != b[i] {
+				x, y = append(x, a[i]), append(y, b[i])
+			}
+		}
+		a, b = x, y
+	}
 	return "-" + strings.Join(a[:min(len(a), 12)], "\n-") + "\n+" + strings.Join(b[:min(len(b), 12)], "\n+") + "\n"
 }
 

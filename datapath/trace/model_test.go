@@ -212,13 +212,13 @@ func sameOut(trace string, got, want []string) bool {
 	return slices.Equal(got, want)
 }
 
-var innerTags = regexp.MustCompile(`(\[[0-9a-f:]+\])(\[[0-9a-f:]+\])+`)
+var allTags = regexp.MustCompile(`(\[[0-9a-f:]+\])+`)
 
-// outerOnly cuts all tags but the outermost.
-func outerOnly(out []string) []string {
+// untagged cuts all tags.
+func untagged(out []string) []string {
 	cut := make([]string, len(out))
 	for i, s := range out {
-		cut[i] = innerTags.ReplaceAllString(s, "$1")
+		cut[i] = allTags.ReplaceAllString(s, "")
 	}
 	return cut
 }

@@ -110,8 +110,8 @@ var optional = func() (fs []flow.Field) {
 // FlowText writes every field of a packet, as "Flow:" does.
 func FlowText(k *flow.Key) string {
 	p, v6 := k.IPProto(), k.EthType() == flow.EthTypeIPv6
-	if k.U64(flow.FieldIPFrag)&flow.FragLater != 0 && (p == flow.ProtoICMP && !v6 || p == flow.ProtoICMPv6 && v6) {
-		// A later fragment has no type to match, but that of ICMP is shown, as zero.
+	if k.U64(flow.FieldIPFrag)&flow.FragLater != 0 && p == flow.ProtoICMPv6 && v6 {
+		// A later fragment has no type to match, but that of ICMPv6 is shown, as zero.
 		first := *k
 		first.SetU64(flow.FieldIPFrag, flow.FragAny)
 		return strings.Replace(FlowText(&first), "nw_frag=first", "nw_frag=later", 1)
@@ -127,7 +127,10 @@ func FlowText(k *flow.Key) string {
 			all(f)
 		}
 	}
-	all(flow.FieldInPort, flow.FieldVLANTCI, flow.FieldEthSrc, flow.FieldEthDst, flow.FieldEthType)
+	if k.InPort() != 0 {
+		all(flow.FieldInPort)
+	}
+	all(flow.FieldVLANTCI, flow.FieldEthSrc, flow.FieldEthDst, flow.FieldEthType)
 	tagged := k.VLANTCI() != 0
 	switch k.EthType() {
 	case flow.EthTypeIPv4:

@@ -147,7 +147,9 @@ func (c *ctx) setField(f flow.Field, v, m flow.U128) {
 		return
 	}
 	if bits&flow.VLANPresent != 0 && val&flow.VLANPresent == 0 {
-		c.popTag()
+		for c.tagged() { // "no tag" is what the stock switch makes of it: not the next one
+			c.popTag()
+		}
 		return
 	}
 	c.write(flow.FieldVLANTCI, flow.U128{Lo: uint64(val)}, flow.U128{Lo: uint64(bits)})

@@ -73,7 +73,7 @@ func TestPipeline(t *testing.T) {
 }
 
 type count struct {
-	flows, traces, second, equal, smaller, larger, badSeeds, deep, inner int
+	flows, traces, second, equal, smaller, larger, badSeeds, deep, inner, proto0 int
 }
 
 func (l *lab) round(seed uint64, c *count) {
@@ -106,21 +106,27 @@ func (l *lab) round(seed uint64, c *count) {
 			fail(text, "%v", err)
 		}
 		k := l.key(text)
-		got, most, err1 := perform(line(ours, "Datapath actions"), k)
-		want, _, err2 := perform(line(theirs, "Datapath actions"), k)
+		got, err1 := perform(line(ours, "Datapath actions"), k)
+		want, err2 := perform(line(theirs, "Datapath actions"), k)
 		// A packet with three tags: the stock switch knows of two (3.1), and forgets the innermost,
 		// also for when it would be the outer one again. Ours remembers it.
-		if most > 2 {
+		if r.Trace.MaxTags > 2 {
 			c.deep++
 			continue
 		}
 		if a, b := canonical(ours), canonical(theirs); a != b {
 			fail(text, "ours\n%s\ntheirs\n%s\nfirst difference:\n%s", ours, theirs, firstDiff(a, b))
 		}
+		// Protocol 0: the stock switch takes a packet for one without IP header when it comes to rewriting
+		// that. (The megaflow names nw_proto=0, since CVE-2023-1668.) Ours rewrites it.
+		if proto0(&k) && sameOut(ours, targets(got), targets(want)) {
+			c.proto0++
+			got = want
+		}
 		// NORMAL on a packet that has two tags, of which push_vlan made the outer: where the outer has VID
 		// 0 the stock switch (3.1) loses the inner one with it, on all kinds of ports. Ours
 		// keeps it. Where it goes must be the same.
-		if strings.Contains(ours, "push_vlan") && strings.Contains(ours, "NORMAL") && !sameOut(ours, got, want) && sameOut(ours, untagged(got), untagged(want)) {
+		if r.Trace.MaxTags == 2 && strings.Contains(ours, "NORMAL") && !sameOut(ours, got, want) && sameOut(ours, untagged(got), untagged(want)) {
 			c.inner++
 			continue
 		}
@@ -149,8 +155,11 @@ func (l *lab) round(seed uint64, c *count) {
 		if other, k2, ok := l.second(g, k, r); ok {
 			c.second++
 			theirs2 := l.appctl("ofproto/trace", "br0", other)
-			got, _, err1 := perform(line(ours, "Datapath actions"), k2)
-			want, _, err2 := perform(line(theirs2, "Datapath actions"), k2)
+			got, err1 := perform(line(ours, "Datapath actions"), k2)
+			want, err2 := perform(line(theirs2, "Datapath actions"), k2)
+			if proto0(&k2) {
+				got, want = targets(got), targets(want)
+			}
 			if err1 != nil || err2 != nil || !sameOut(ours, got, want) {
 				fail(text, "the megaflow is too wide: %v %v\nours\n%s\nsecond packet %s\ntheirs\n%s\nleaves\n%s\nmust leave\n%s", err1, err2,
 					ours, other, theirs2, strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -293,4 +302,9 @@ func readable(k *flow.Key) string {
 		}
 	}
 	return s
+}
+
+func proto0(k *flow.Key) bool {
+	t := k.EthType()
+	return (t == flow.EthTypeIPv4 || t == flow.EthTypeIPv6) && k.IPProto() == 0
 }

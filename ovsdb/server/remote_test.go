@@ -562,3 +562,23 @@ func TestHalfOpen(t *testing.T) {
 	}
 	t.Logf("%d sessions, slowest echo %v", n, worst)
 }
+
+// Peers on TCP, however well they speak, leave places for those on unix sockets.
+func TestPlacesForUnix(t *testing.T) {
+	f := serve(t, Options{MaxSessions: 4})
+	if err := f.AddRemote("ptcp:0:127.0.0.1"); err != nil {
+		t.Fatal(err)
+	}
+	to := "tcp:" + f.Addr("ptcp:0:127.0.0.1").String()
+	for i := range 4 {
+		c, err := client.Dial(f.ctx, to, client.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.Call(f.ctx, "echo", []int{1}); (err == nil) != (i < 3) {
+			t.Errorf("session %d: %v", i, err)
+		}
+	}
+	f.dial(t).call(t, f.ctx, "echo", "[]")
+}

@@ -209,17 +209,6 @@ func sameOut(trace string, got, want []string) bool {
 	return slices.Equal(got, want)
 }
 
-var allTags = regexp.MustCompile(`(\[[0-9a-f:]+\])+`)
-
-// untagged cuts all tags.
-func untagged(out []string) []string {
-	cut := make([]string, len(out))
-	for i, s := range out {
-		cut[i] = allTags.ReplaceAllString(s, "")
-	}
-	return cut
-}
-
 var header = regexp.MustCompile(` \d+=.*`)
 
 // targets leaves the ports and tags of outputs.

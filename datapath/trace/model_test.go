@@ -177,7 +177,14 @@ func maskOf(trace string) (m flow.Match, ok bool) {
 		if name == "recirc_id" || name == "eth" || name == "in_port" || name == "skb_priority" {
 			continue
 		}
-		if f, ok := flow.FieldByName(name); ok && strings.Contains(v, "/") {
+		f, ok := flow.FieldByName(name)
+		switch name {
+		case "icmp_type":
+			f = flow.FieldICMPType
+		case "icmp_code":
+			f = flow.FieldICMPCode
+		}
+		if ok && (strings.Contains(v, "/") || f == flow.FieldICMPType || f == flow.FieldICMPCode) {
 			// Masks of megaflows are of any form.
 			val, mask, err := flow.ParseValue(f, v)
 			if err != nil {

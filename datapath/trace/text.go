@@ -181,7 +181,7 @@ func transport(k *flow.Key, m *flow.Match) {
 	case p == flow.ProtoTCP:
 		m.Mask.SetAll(flow.FieldTCPFlags)
 	case p == flow.ProtoICMPv6 && v6:
-		if t := k.U64(flow.FieldTPSrc); t == flow.ICMPv6NDSolicit || t == flow.ICMPv6NDAdvert {
+		if t := k.U64(flow.FieldTPSrc); k.U64(flow.FieldTPDst) == 0 && (t == flow.ICMPv6NDSolicit || t == flow.ICMPv6NDAdvert) {
 			m.Mask.SetAll(flow.FieldNDTarget)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/flow"
+	"github.com/weirswitch/weir/datapath/packet"
 	"github.com/weirswitch/weir/datapath/xlate"
 )
 
@@ -153,6 +154,11 @@ func FlowText(k *flow.Key) string {
 		}
 		s = strings.Replace(s, ",dl_src=", ","+inner+",dl_src=", 1)
 	}
+	if flow.PrereqMPLS.Met(&m) {
+		for i, f := range []flow.Field{flow.FieldMPLS1, flow.FieldMPLS2} {
+			s += fmt.Sprintf(",mpls_lse%d=%s", i+1, flow.FormatValue(flow.FieldReg0, k.Get(f), flow.Ones(32)))
+		}
+	}
 	if flow.PrereqND.Met(&m) {
 		for _, f := range []flow.Field{flow.FieldNDSLL, flow.FieldNDTLL} {
 			s += "," + f.String() + "=" + flow.FormatValue(f, k.Get(f), flow.Ones(48))
@@ -173,7 +179,8 @@ func transport(k *flow.Key, m *flow.Match) {
 		return
 	}
 	switch {
-	case p == flow.ProtoTCP, p == flow.ProtoUDP, p == flow.ProtoSCTP, p == flow.ProtoICMP && !v6, p == flow.ProtoICMPv6 && v6:
+	case p == flow.ProtoTCP, p == flow.ProtoUDP, p == flow.ProtoSCTP, p == flow.ProtoICMP && !v6, p == flow.ProtoICMPv6 && v6,
+		p == packet.ProtoIGMP && !v6 && k.U64(flow.FieldTPSrc) != 0:
 		m.Mask.SetAll(flow.FieldTPSrc)
 		m.Mask.SetAll(flow.FieldTPDst)
 	}

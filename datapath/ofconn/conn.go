@@ -69,6 +69,9 @@ type Conn struct {
 	log   *slog.Logger
 	since time.Time
 
+	seq     uint64 // the order in which they came; these two are under the Switch's mutex
+	evicted bool
+
 	mu      sync.Mutex
 	cond    *sync.Cond // the queue or closed changed
 	proto   openflow.Proto
@@ -91,6 +94,12 @@ func newConn(s *Switch, nc net.Conn, kind Kind, name string) *Conn {
 		c.missLen = defaultMissLen
 	}
 	return c
+}
+
+// local says whether the peer is on this machine, on a unix socket.
+func (c *Conn) local() bool {
+	_, ok := c.nc.(*net.UnixConn)
+	return ok
 }
 
 // Version returns the negotiated version.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -150,7 +151,7 @@ func (t *tlsListener) shake(ctx context.Context, h *handshake) {
 	tctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
 	c := newTLSConn(h.nc, func(c net.Conn) *tls.Conn { return tls.Server(c, t.cfg) })
-	err := c.HandshakeContext(tctx)
+	err := c.handshake(tctx)
 	if err == nil { // it keeps its place until Accept takes it
 		select {
 		case t.ready <- c:
@@ -190,6 +191,17 @@ type tlsConn struct {
 func newTLSConn(nc net.Conn, wrap func(net.Conn) *tls.Conn) *tlsConn {
 	raw := &rawConn{Conn: nc}
 	return &tlsConn{wrap(raw), raw}
+}
+
+// handshake does the handshake. It reads what a stranger says through much code,
+// so a panic in it ends this connection alone.
+func (c *tlsConn) handshake(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in the TLS handshake: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return c.HandshakeContext(ctx)
 }
 
 func (c *tlsConn) Close() error {

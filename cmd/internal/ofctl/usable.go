@@ -67,16 +67,13 @@ func lacking(l action.List, m flow.Match) flow.Field {
 }
 
 // usableActions returns the formats that the stock tool takes in to need. It
-// forgets what came before a list in parentheses.
+// forgets what came before a clone.
 func usableActions(in *action.Instructions) protocols {
 	p := protocols(anyProto)
 	if in.Meter != 0 {
 		p &= oxm13 | oxm14 | oxm15
 	}
-	p = usableList(in.Apply, p)
-	if len(in.Write) > 0 {
-		p = usableList(in.Write, anyProto)
-	}
+	p = usableList(in.Write, usableList(in.Apply, p))
 	if in.MetadataMask != 0 {
 		p &= nxmUp | of11
 	}

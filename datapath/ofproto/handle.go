@@ -35,7 +35,7 @@ func (b *Bridge) Handle(c ConnInfo, m openflow.Message, now time.Time) (replies 
 		eff, err = b.FlowMod(m, now)
 	case *openflow.PacketOut:
 		if err = b.checkPacketOut(m); err == nil {
-			eff.Out = m
+			eff.Out = append(eff.Out, m)
 		}
 	case *openflow.PortMod:
 		eff, err = b.portMod(m)
@@ -97,8 +97,16 @@ func (b *Bridge) Handle(c ConnInfo, m openflow.Message, now time.Time) (replies 
 		} else {
 			one(&openflow.QueueGetConfigReply{Port: m.Port})
 		}
+	case *openflow.GroupMod:
+		eff, err = b.GroupMod(m, now)
+	case *openflow.GroupDescRequest:
+		one(b.groupDesc(m.Group))
+	case *openflow.GroupStatsRequest:
+		one(b.groupStats(m.Group, now))
+	case *openflow.GroupFeaturesRequest:
+		one(groupFeatures())
 	default:
-		err = b.groupsAndMeters(m, one)
+		err = b.meters(m, one)
 	}
 	if err != nil {
 		var k ofp.Kind
@@ -113,16 +121,9 @@ func (b *Bridge) Handle(c ConnInfo, m openflow.Message, now time.Time) (replies 
 // allQueues means all queues of a port (OFPQ_ALL).
 const allQueues = 0xffffffff
 
-// groupsAndMeters answers for a switch that has none and can have none.
-func (b *Bridge) groupsAndMeters(m openflow.Message, one func(openflow.Message)) error {
+// meters answers for a switch that has none and can have none.
+func (b *Bridge) meters(m openflow.Message, one func(openflow.Message)) error {
 	switch m := m.(type) {
-	case *openflow.GroupMod:
-		switch m.Command {
-		case openflow.GroupAdd:
-			return ofp.GMFCOutOfGroups
-		case openflow.GroupModify:
-			return ofp.GMFCUnknownGroup
-		} // deleting a group that is not there is no error
 	case *openflow.MeterMod:
 		switch m.Command {
 		case openflow.MeterAdd:
@@ -130,12 +131,6 @@ func (b *Bridge) groupsAndMeters(m openflow.Message, one func(openflow.Message))
 		case openflow.MeterModify:
 			return ofp.MMFCUnknownMeter
 		}
-	case *openflow.GroupDescRequest:
-		one(&openflow.GroupDescReply{})
-	case *openflow.GroupStatsRequest:
-		one(&openflow.GroupStatsReply{})
-	case *openflow.GroupFeaturesRequest:
-		one(&openflow.GroupFeaturesReply{})
 	case *openflow.MeterFeaturesRequest:
 		one(&openflow.MeterFeaturesReply{})
 	case *openflow.MeterConfigRequest:
@@ -168,7 +163,7 @@ func (b *Bridge) checkPacketOut(m *openflow.PacketOut) error {
 			return ofp.BRCBadPort
 		}
 	}
-	return checkList(m.Actions)
+	return b.checkList(m.Actions)
 }
 
 func (b *Bridge) features() *openflow.FeaturesReply {

@@ -119,8 +119,7 @@ func (d *decoder) buckets15(typ GroupType) (bs []Bucket) {
 				b.Weight = p.U16()
 				p.Skip(2)
 			case bucketWatchPort:
-				// A port that cannot be is none, to the stock switch here.
-				b.WatchPort, _ = ofp.PortFrom11(p.U32())
+				b.WatchPort = (&decoder{p, d.Proto}).watchPort(p.U32())
 			case bucketWatchGroup:
 				b.WatchGroup = p.U32()
 			default:
@@ -343,7 +342,7 @@ func (d *decoder) checkGroupMod(m *GroupMod) {
 		return
 	}
 	switch m.Command {
-	case GroupAdd, GroupModify:
+	case GroupAdd, GroupModify, GroupInsertBucket, GroupRemoveBucket:
 		if k := m.check(); k != ofp.NoError {
 			d.Failf(k, "group of type %d", m.Type)
 		}
@@ -351,14 +350,13 @@ func (d *decoder) checkGroupMod(m *GroupMod) {
 		if len(m.Buckets) > 0 && d.Version < ofp.V15 {
 			d.Failf(ofp.GMFCInvalidGroup, "buckets to delete")
 		}
-	case GroupInsertBucket, GroupRemoveBucket:
-		// Which type the group is of is not known here.
 	default:
 		d.Failf(ofp.GMFCBadCommand, "command %d", m.Command)
 	}
 }
 
-// check refuses buckets that do not suit the type.
+// check refuses buckets that do not suit the type. (The type in a command for single
+// buckets need not be the group's.)
 func (m *GroupMod) check() ofp.Kind {
 	if m.Type == GroupTypeIndirect && len(m.Buckets) != 1 {
 		return ofp.GMFCInvalidGroup
@@ -367,7 +365,7 @@ func (m *GroupMod) check() ofp.Kind {
 		b := &m.Buckets[i]
 		watch := b.WatchPort != action.PortAny || b.WatchGroup != action.GroupAny
 		switch {
-		case b.Weight != 0 && m.Type != GroupTypeSelect, m.Type == GroupTypeFF && !watch:
+		case b.Weight != 0 && m.Type != GroupTypeSelect && m.Command != GroupInsertBucket, m.Type == GroupTypeFF && !watch:
 			return ofp.GMFCInvalidGroup
 		case watch && (m.Type == GroupTypeAll || m.Type == GroupTypeIndirect):
 			return ofp.GMFCWatchUnsupported

@@ -206,8 +206,8 @@ func (s *Switch) Handle(name string, c ofproto.ConnInfo, m openflow.Message, now
 	s.apply(b, &eff, now)
 	s.mu.Unlock()
 	s.deliver(b.x.Name, &eff)
-	if eff.Out != nil {
-		s.packetOut(name, eff.Out, now)
+	for _, m := range eff.Out {
+		s.packetOut(name, m, now)
 	}
 	return replies
 }

@@ -104,6 +104,49 @@ func TestE2EStatusColumns(t *testing.T) {
 			}
 			return nil
 		})
+		// Statistics are ephemeral: they never reach the medium.
+		size := func() int64 {
+			st, err := os.Stat(r.dir + "/conf.db")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return st.Size()
+		}
+		before, stats := size(), r.get("interface", "h1", "statistics")
+		r.reaches(h1, "10.0.0.254")
+		r.eventually(12*time.Second, func() error {
+			if r.get("interface", "h1", "statistics") == stats {
+				return fmt.Errorf("statistics stay %s", stats)
+			}
+			return nil
+		})
+		if after := size(); after != before {
+			t.Errorf("the database file grew from %d to %d bytes", before, after)
+		}
+	})
+}
+
+// A fake bridge is a VLAN of its parent with a local port of its own.
+func TestE2EFakeBridge(t *testing.T) {
+	eachDatapath(t, func(t *testing.T, r *rig) {
+		h1, h2 := r.host("h1", "10.0.0.1/24"), r.host("h2", "10.0.0.2/24")
+		r.bridge("br0")
+		r.vsctl("add-br", "lan10", "br0", "10", "--", "add-port", "lan10", "h1", "--", "add-port", "br0", "h2")
+		if got := r.vsctl("list-br"); got != "br0\nlan10\n" {
+			t.Errorf("list-br: %q", got)
+		}
+		if err := r.sw.Up("lan10"); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.sw.Address("lan10", "10.0.0.254/24"); err != nil {
+			t.Fatal(err)
+		}
+		r.reaches(h1, "10.0.0.254")
+		r.separated(h2, "10.0.0.254")
+		r.vsctl("del-br", "lan10")
+		if _, err := r.sw.Links().LinkByName("lan10"); err == nil {
+			t.Error("the fake bridge's device is there after del-br")
+		}
 	})
 }
 

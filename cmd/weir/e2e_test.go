@@ -27,6 +27,8 @@ import (
 
 var stock = flag.Bool("stock", false, "run the end-to-end tests against Debian's ovsdb-server and ovs-vswitchd")
 
+var race = flag.Bool("race-daemon", false, "build the daemon under test with the race detector (needs a C compiler)")
+
 const labPrefix = "weire2e"
 
 var weirBinary string // built once
@@ -44,6 +46,9 @@ func TestMain(m *testing.M) {
 		if !*stock && !testing.Short() {
 			build := exec.Command("go", "build", "-o", weirBinary, ".")
 			build.Env = append(os.Environ(), "CGO_ENABLED=0")
+			if *race {
+				build = exec.Command("go", "build", "-race", "-o", weirBinary, ".")
+			}
 			if out, err := build.CombinedOutput(); err != nil {
 				fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 				return 1
@@ -155,7 +160,7 @@ func (r *rig) start() {
 func (r *rig) spawn(name string, args ...string) *netlab.Process {
 	r.t.Helper()
 	cmd := r.sw.Command(name, args...)
-	cmd.Env = append(os.Environ(), "OVS_RUNDIR="+r.dir, "OVS_DBDIR="+r.dir)
+	cmd.Env = append(os.Environ(), "OVS_RUNDIR="+r.dir, "OVS_DBDIR="+r.dir, "GORACE=halt_on_error=1")
 	out, err := os.OpenFile(filepath.Join(r.dir, filepath.Base(name)+".out"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		r.t.Fatal(err)

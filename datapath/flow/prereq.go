@@ -22,8 +22,8 @@ const (
 	PrereqICMPv4
 	PrereqICMPv6
 	PrereqND        // neighbour solicitation or advertisement
-	PrereqNDSolicit // ICMPv6 type 135, code 0
-	PrereqNDAdvert  // ICMPv6 type 136, code 0
+	PrereqNDSolicit // ICMPv6 type 135, code 0 or any
+	PrereqNDAdvert  // ICMPv6 type 136, code 0 or any
 	PrereqCT        // a tracked, valid connection (see ctValid) of one of the IPs
 )
 
@@ -122,7 +122,7 @@ func (p Prereq) Met(m *Match) bool {
 			m.Key.U64(FieldIPFrag)&FragLater == 0
 	}
 	icmp6 := func(typ uint64) bool {
-		return ip6 && proto(ProtoICMPv6) && m.exactly(FieldICMPv6Type, typ) && m.exactly(FieldICMPv6Code, 0)
+		return ip6 && proto(ProtoICMPv6) && m.exactly(FieldICMPv6Type, typ) && m.Key.U64(FieldICMPv6Code) == 0
 	}
 	switch p {
 	case PrereqNone:

@@ -26,6 +26,7 @@ var protocols = []struct {
 	{"sctp6", EthTypeIPv6, ProtoSCTP, true},
 	{"ip", EthTypeIPv4, 0, false},
 	{"ipv6", EthTypeIPv6, 0, false},
+	{"ipv4", EthTypeIPv4, 0, false},
 	{"ip6", EthTypeIPv6, 0, false},
 	{"icmpv6", EthTypeIPv6, ProtoICMPv6, true},
 	{"arp", EthTypeARP, 0, false},
@@ -68,13 +69,13 @@ func (p *printer) number(name string, f Field) {
 	case m == Ones(f.Bits()):
 		p.word(name + "=" + strconv.FormatUint(p.m.Key.U64(f), 10))
 	default:
-		p.word(name + "=" + hex(p.m.Key.Get(f)) + "/" + hex(m))
+		p.word(fmt.Sprintf("%s=0x%x/0x%x", name, p.m.Key.U64(f), m.Lo)) // zero too with its 0x
 	}
 }
 
 // String writes m as ovs-ofctl(8) does: "tcp,in_port=1,dl_vlan=10". A match of
-// everything is the empty string. Bits of fields whose prerequisites are not
-// matched (which no codec or parser yields) are left out.
+// everything is the empty string. Addresses and ports whose prerequisites are not matched (no codec
+// or parser yields such a match, ParseField can) are written as those of IPv4.
 func (m *Match) String() string { return m.Text(nil) }
 
 // Text is String with names in the place of port numbers.
@@ -175,7 +176,6 @@ func (p *printer) tag(index string, mask, tci uint16) {
 
 func (p *printer) network(skipProto bool) {
 	m := p.m
-	ip := PrereqIP.Met(m)
 	arp := PrereqARP.Met(m)
 	switch {
 	case PrereqIPv6.Met(m):
@@ -189,7 +189,7 @@ func (p *printer) network(skipProto bool) {
 	case arp:
 		p.field("arp_spa", FieldARPSPA)
 		p.field("arp_tpa", FieldARPTPA)
-	case ip:
+	default:
 		p.field("nw_src", FieldIPSrc)
 		p.field("nw_dst", FieldIPDst)
 	}
@@ -197,27 +197,23 @@ func (p *printer) network(skipProto bool) {
 		p.field("arp_op", FieldARPOp)
 		p.field("arp_sha", FieldARPSHA)
 		p.field("arp_tha", FieldARPTHA)
-	} else if ip && !skipProto {
+	} else if !skipProto {
 		p.number("nw_proto", FieldIPProto)
 	}
-	if ip {
-		if m.Mask.Get(FieldIPDSCP) == Ones(6) {
-			p.word(fmt.Sprintf("nw_tos=%d", m.Key.U64(FieldIPTOS)&0xfc))
-		}
-		if m.Exact(FieldIPECN) {
-			p.number("nw_ecn", FieldIPECN)
-		}
-		p.number("nw_ttl", FieldIPTTL)
+	if m.Mask.Get(FieldIPDSCP) == Ones(6) {
+		p.word(fmt.Sprintf("nw_tos=%d", m.Key.U64(FieldIPTOS)&0xfc))
 	}
+	if m.Exact(FieldIPECN) {
+		p.number("nw_ecn", FieldIPECN)
+	}
+	p.number("nw_ttl", FieldIPTTL)
 	if PrereqMPLS.Met(m) {
 		p.number("mpls_label", FieldMPLSLabel)
 		p.number("mpls_tc", FieldMPLSTC)
 		p.number("mpls_ttl", FieldMPLSTTL)
 		p.number("mpls_bos", FieldMPLSBOS)
 	}
-	if ip {
-		p.field("nw_frag", FieldIPFrag)
-	}
+	p.field("nw_frag", FieldIPFrag)
 }
 
 func (p *printer) transport() {
@@ -239,7 +235,7 @@ func (p *printer) transport() {
 			p.field("nd_reserved", FieldNDReserved)
 			p.number("nd_options_type", FieldNDOptionsType)
 		}
-	case PrereqTransport.Met(m):
+	default:
 		p.number("tp_src", FieldTPSrc)
 		p.number("tp_dst", FieldTPDst)
 		if PrereqTCP.Met(m) {
@@ -288,46 +284,58 @@ func (m *Match) ParseField(name, value string, hasValue bool) error {
 		return &ErrField{name}
 	}
 	switch name {
-	case "dl_vlan":
-		v, err := strconv.ParseUint(value, 0, 16)
-		if err != nil || v > 0xfff && v != 0xffff {
-			return fmt.Errorf("dl_vlan=%s: not a VLAN", value)
-		}
-		if v == 0xffff {
-			m.SetU64(FieldVLANTCI, 0) // no tag
+	case "dl_vlan", "dl_vlan_pcp", "vlan_pcp":
+		if value == "*" || value == "" {
 			return nil
 		}
-		m.SetU64(FieldVLANVID, v|VLANPresent)
-		return nil
-	case "dl_vlan_pcp", "vlan_pcp":
-		v, err := strconv.ParseUint(value, 0, 8)
-		if err != nil || v > 7 {
-			return fmt.Errorf("%s=%s: not a priority", name, value)
-		}
-		m.SetMasked(FieldVLANTCI, U128{Lo: v<<13 | VLANPresent}, U128{Lo: 7<<13 | VLANPresent})
-		return nil
+		return m.parseVLAN(name, value)
 	}
 	f, ok := FieldByName(name)
 	if !ok {
 		return &ErrField{name}
 	}
-	if value == "*" || value == "ANY" && f != FieldInPort {
+	if value == "*" || value == "" || value == "ANY" && f != FieldInPort {
 		return nil
 	}
 	v, mask, err := ParseValue(f, value)
 	if err != nil {
-		return err
-	}
-	if f == FieldIPTOS {
-		if v.Lo&3 != 0 {
-			return fmt.Errorf("nw_tos=%s: the low two bits are not part of it", value)
-		}
-		mask.Lo &= 0xfc
+		return fmt.Errorf("%s=%s: %w", name, value, err)
 	}
 	if !mask.IsZero() && mask != Ones(f.Bits()) && f != FieldIPTOS && !textOf(f).maskable {
-		return fmt.Errorf("%s=%s: this field cannot be masked", name, value)
+		return fmt.Errorf("%s=%s: %w", name, value, Textf("%s: invalid mask for field %s", value, textName(f)))
+	}
+	if f == FieldIPTOS {
+		if mask != Ones(8) {
+			return fmt.Errorf("%s=%s: %w", name, value, Textf("%s: invalid mask for field %s", value, textName(f)))
+		}
+		v.Lo &= 0xfc // the two bits of ECN are not part of it
+		mask.Lo &= 0xfc
 	}
 	m.SetMasked(f, v, mask)
+	return nil
+}
+
+// parseVLAN reads the two fields that stand for a part of the TCI and the
+// presence of a tag. Bits too many are dropped, as the stock tools do.
+func (m *Match) parseVLAN(name, value string) error {
+	size := 1
+	if name == "dl_vlan" {
+		size = 2
+	}
+	v, mask, err := parseSized(value, size, name)
+	if err == nil && mask != Ones(8*size) {
+		err = Textf("%s: invalid mask for field %s", value, name)
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s=%s: %w", name, value, err)
+	case size == 1:
+		m.SetMasked(FieldVLANTCI, U128{Lo: v.Lo&7<<13 | VLANPresent}, U128{Lo: 7<<13 | VLANPresent})
+	case v.Lo == 0xffff:
+		m.SetU64(FieldVLANTCI, 0) // no tag
+	default:
+		m.SetU64(FieldVLANVID, v.Lo&0xfff|VLANPresent)
+	}
 	return nil
 }
 

@@ -32,10 +32,10 @@ func PortName(p uint32) string {
 	return strconv.FormatUint(uint64(p), 10)
 }
 
-// ParsePort reads a port: a number, of which those from 0xff00 to 0xffff are the
+// ParsePort reads a port: a decimal number, of which those from 0xff00 to 0xffff are the
 // reserved ones in their 16-bit form, or the name of a reserved port.
 func ParsePort(s string) (uint32, error) {
-	if v, err := strconv.ParseUint(s, 0, 32); err == nil {
+	if v, err := strconv.ParseUint(s, 10, 32); err == nil {
 		switch {
 		case v < 0xff00 || v >= 0xffffff00:
 			return uint32(v), nil
@@ -212,7 +212,7 @@ func flagsText(names []flagName, v, m, all uint64) string {
 }
 
 // parseFlags reads what flagsText writes, and numbers with an optional mask.
-func parseFlags(names []flagName, s string, all uint64) (v, m uint64, err error) {
+func parseFlags(names []flagName, s, what string, all uint64) (v, m uint64, err error) {
 	if s == "" {
 		return 0, 0, fmt.Errorf("no flags")
 	}
@@ -222,7 +222,7 @@ func parseFlags(names []flagName, s string, all uint64) (v, m uint64, err error)
 				return f.bit, nil
 			}
 		}
-		return 0, fmt.Errorf("flag %q is not known", n)
+		return 0, Textf("%s: unknown %s(s)", n, what)
 	}
 	switch {
 	case s[0] == '+' || s[0] == '-':
@@ -236,7 +236,7 @@ func parseFlags(names []flagName, s string, all uint64) (v, m uint64, err error)
 				return 0, 0, err
 			}
 			if m&bit != 0 {
-				return 0, 0, fmt.Errorf("flag %q stands twice", s[1:i])
+				return 0, 0, Textf("%s: Each %s can be specified only once", s[1:i], what)
 			}
 			m |= bit
 			if s[0] == '+' {
@@ -248,7 +248,7 @@ func parseFlags(names []flagName, s string, all uint64) (v, m uint64, err error)
 	case s[0] >= '0' && s[0] <= '9':
 		val, mask, err := parseInt(s, U128{Lo: all})
 		if err != nil {
-			return 0, 0, err
+			return 0, 0, Textf("%s: unknown %s(s)", s, what)
 		}
 		return val.Lo & mask.Lo, mask.Lo, nil
 	}
@@ -300,6 +300,58 @@ func parseInt(s string, all U128) (v, m U128, err error) {
 		return v, m, fmt.Errorf("%q is too large", s)
 	}
 	return v, m.And(all), nil
+}
+
+// textName is the name of f in errors.
+func textName(f Field) string {
+	switch f {
+	case FieldTPSrc:
+		return "tcp_src"
+	case FieldTPDst:
+		return "tcp_dst"
+	case FieldIPProto:
+		return "nw_proto"
+	case FieldIPTTL:
+		return "nw_ttl"
+	case FieldIPTOS:
+		return "nw_tos"
+	case FieldIPECN:
+		return "nw_ecn"
+	}
+	return f.String()
+}
+
+// parseSized reads an integer of size bytes with an optional mask for the
+// field name. The mask -1 is all ones.
+func parseSized(s string, size int, name string) (v, m U128, err error) {
+	val, mask, masked := strings.Cut(s, "/")
+	one := func(part, what string) (U128, error) {
+		v, err := parseU128(part)
+		switch {
+		case err != nil && tooLong(part), err == nil && part[0] == '-', err == nil && !v.AndNot(Ones(8*size)).IsZero():
+			return v, Textf("%s: value too large for %d-byte field %s", s, size, name)
+		case err != nil:
+			return v, Textf("%s: bad syntax for %s %s", s, name, what)
+		}
+		return v, nil
+	}
+	if v, err = one(val, "value"); err != nil {
+		return v, m, err
+	}
+	m = Ones(8 * size)
+	if masked && mask != "-1" {
+		m, err = one(mask, "mask")
+	}
+	return v, m, err
+}
+
+// tooLong reports whether s is a number that no field can hold.
+func tooLong(s string) bool {
+	digits, set := s, "0123456789"
+	if h, ok := strings.CutPrefix(s, "0x"); ok {
+		digits, set = h, set+"abcdefABCDEF"
+	}
+	return digits != "" && strings.Trim(digits, set) == ""
 }
 
 // parseU128 reads a decimal number of up to 64 bits, or a hexadecimal one.
@@ -354,10 +406,14 @@ func parseMAC(s string) (uint64, error) {
 // parseAddr reads an address with an optional mask, as prefix length or address.
 func parseAddr(s string, n int) (v, m U128, err error) {
 	addr, mask, masked := strings.Cut(s, "/")
+	whole, family, network := s, "IP", "IPv4"
+	if n == 128 {
+		family, network = "IPv6", "IPv6"
+	}
 	one := func(s string) (U128, error) {
 		a, err := netip.ParseAddr(s)
 		if err != nil || a.Is4() != (n == 32) || a.Zone() != "" {
-			return U128{}, fmt.Errorf("IP address %q is malformed", s)
+			return U128{}, Textf("%s: invalid %s address", whole, family)
 		}
 		if n == 128 {
 			return bytesU128(a.As16()), nil
@@ -371,7 +427,7 @@ func parseAddr(s string, n int) (v, m U128, err error) {
 	if masked {
 		if l, e := strconv.Atoi(mask); e == nil {
 			if l < 0 || l > n {
-				return v, m, fmt.Errorf("prefix length %q is out of range", mask)
+				return v, m, Textf("%s: %s network prefix bits not between 0 and %d, inclusive", s, network, n)
 			}
 			m = Ones(n).AndNot(Ones(n - l))
 		} else if m, err = one(mask); err != nil {
@@ -395,13 +451,18 @@ func ParseValue(f Field, s string) (v, m U128, err error) {
 		if v.Lo, err = parseMAC(a); err == nil && masked {
 			m.Lo, err = parseMAC(b)
 		}
+		if err != nil {
+			err = Textf("%s: invalid Ethernet address", s)
+		}
 	case fmtIPv4:
 		v, m, err = parseAddr(s, 32)
 	case fmtIPv6:
 		v, m, err = parseAddr(s, 128)
 	case fmtPort:
 		var p uint32
-		p, err = ParsePort(s)
+		if p, err = ParsePort(s); err != nil {
+			err = Textf("%s: invalid or unknown port for %s", s, textName(f))
+		}
 		v, m = U128{Lo: uint64(p)}, all
 	case fmtFrag:
 		for _, n := range fragNames {
@@ -409,26 +470,37 @@ func ParseValue(f Field, s string) (v, m U128, err error) {
 				return U128{Lo: n.v}, U128{Lo: n.m}, nil
 			}
 		}
-		v, m, err = parseInt(s, U128{Lo: FragAny | FragLater})
+		if v, m, err = parseInt(s, U128{Lo: FragAny | FragLater}); err != nil {
+			err = Textf(`%s: unknown fragment type (valid types are "no", "yes", "first", "later", "not_later"`, s)
+		}
 	case fmtTCPFlags:
-		v.Lo, m.Lo, err = parseFlags(tcpFlagNames, s, 0xfff)
+		v.Lo, m.Lo, err = parseFlags(tcpFlagNames, s, "TCP flag", 0xfff)
 	case fmtCTState:
-		v.Lo, m.Lo, err = parseFlags(ctStateNames, s, ctStateBits)
+		v.Lo, m.Lo, err = parseFlags(ctStateNames, s, "ct_state flag", ctStateBits)
 	case fmtTunFlags:
-		v.Lo, m.Lo, err = parseFlags(tunFlagNames, s, TunOAM)
+		v.Lo, m.Lo, err = parseFlags(tunFlagNames, s, "tunnel flag", TunOAM)
 	case fmtPacketType:
 		var ns, t uint64
-		in, ok := strings.CutPrefix(strings.TrimSuffix(s, ")"), "(")
-		a, b, ok2 := strings.Cut(in, ",")
-		if !ok || !ok2 {
-			return v, m, wrap(fmt.Errorf("not of the form (namespace,type)"))
+		in, ok := strings.CutPrefix(s, "(")
+		if !ok {
+			return v, m, wrap(Textf("%s: bad syntax for packet type missing '('", s))
 		}
-		if ns, err = strconv.ParseUint(a, 0, 16); err == nil {
-			t, err = strconv.ParseUint(b, 0, 16)
+		a, b, _ := strings.Cut(in, ",")
+		if ns, err = strconv.ParseUint(a, 0, 16); err != nil {
+			return v, m, wrap(Textf("%s: bad syntax for packet type namespace", in))
+		}
+		if t, err = strconv.ParseUint(strings.TrimSuffix(b, ")"), 0, 16); err != nil || !strings.HasSuffix(b, ")") {
+			return v, m, wrap(Textf("%s: bad syntax for packet type ns_type", b))
 		}
 		v, m = U128{Lo: ns<<16 | t}, all
 	default:
-		v, m, err = parseInt(s, all)
+		// More bits than the field has, in as many bytes, are dropped.
+		size := (f.Bits() + 7) / 8
+		if f == FieldARPOp {
+			size = 2 // in the packet, of which one counts
+		}
+		v, m, err = parseSized(s, size, textName(f))
+		m = m.And(all)
 	}
 	if err != nil {
 		return v, m, wrap(err)
@@ -484,9 +556,12 @@ func ParseSubfield(s string) (Subfield, error) {
 	if !brackets {
 		return sf, nil
 	}
-	rng, ok = strings.CutSuffix(rng, "]")
-	if !ok {
-		return Subfield{}, fmt.Errorf("%s: no closing bracket", s)
+	rng, rest, ok := strings.Cut(rng, "]")
+	switch {
+	case !ok:
+		return Subfield{}, Textf("%s: missing ] in subfield", s)
+	case rest != "":
+		return Subfield{}, Textf("unexpected input following field syntax")
 	}
 	if rng == "" {
 		return sf, nil
@@ -498,13 +573,20 @@ func ParseSubfield(s string) (Subfield, error) {
 	a, err := strconv.ParseUint(first, 10, 16)
 	if err == nil {
 		var b uint64
-		if b, err = strconv.ParseUint(last, 10, 16); err == nil && (b < a || b >= uint64(width)) {
-			err = fmt.Errorf("bits %s of %d", rng, width)
+		b, err = strconv.ParseUint(last, 10, 16)
+		switch {
+		case err != nil:
+		case b < a:
+			return Subfield{}, Textf("%s: starting bit %d is after ending bit %d", s, a, b)
+		case a >= uint64(width):
+			return Subfield{}, Textf("%s: starting bit %d is not valid because field is only %d bits wide", s, a, width)
+		case b >= uint64(width):
+			return Subfield{}, Textf("%s: ending bit %d is not valid because field is only %d bits wide", s, b, width)
 		}
 		sf.Ofs, sf.N = base+uint16(a), uint16(b-a+1)
 	}
 	if err != nil {
-		return Subfield{}, fmt.Errorf("%s: %w", s, err)
+		return Subfield{}, Textf("%s: syntax error expecting bit or range of bits", s)
 	}
 	return sf, nil
 }

@@ -74,7 +74,7 @@ const (
 	CapIPReasm     Capabilities = 1 << 5
 	CapQueueStats  Capabilities = 1 << 6
 	CapPortBlocked Capabilities = 1 << 8 // OpenFlow 1.2 and later
-	CapBundles     Capabilities = 1 << 9 // OpenFlow 1.5
+	CapBundles     Capabilities = 1 << 9 // OpenFlow 1.4 and later
 	CapFlowMonitor Capabilities = 1 << 10
 	CapSTP         Capabilities = 1 << 16 // OpenFlow 1.0 only, bit 3 there
 	CapARPMatchIP  Capabilities = 1 << 17 // OpenFlow 1.0 and 1.1 only, bit 7 there

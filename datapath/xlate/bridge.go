@@ -26,7 +26,8 @@ func (m VLANMode) String() string {
 }
 
 // PriorityTags says when a frame that leaves without VLAN keeps a tag with VID 0
-// for its priority (Port other_config:priority-tags).
+// for its priority (Port other_config:priority-tags). As the stock switch does it: on a port
+// that takes the VLAN's tag away, Always is IfNonzero.
 type PriorityTags uint8
 
 const (
@@ -133,6 +134,16 @@ func NewBridge(name string, of *ofproto.Bridge, table *fdb.Table) *Bridge {
 
 // Port returns a port, or nil.
 func (b *Bridge) Port(no action.Port) *Port { return b.ports[no] }
+
+// PortNamed finds a port by its name.
+func (b *Bridge) PortNamed(name string) (action.Port, bool) {
+	for _, no := range b.order {
+		if b.ports[no].Name == name {
+			return no, true
+		}
+	}
+	return 0, false
+}
 
 // Ports returns the numbers of the ports, rising. The slice must not be changed.
 func (b *Bridge) Ports() []action.Port { return b.order }

@@ -51,7 +51,9 @@ func (c *ctx) normal() {
 		return
 	}
 	if in != nil && !fdb.Multicast(src) {
-		c.res.Learn = append(c.res.Learn, Learn{c.br, src, inNo, vid})
+		l := Learn{c.br, src, inNo, vid}
+		c.res.Learn = append(c.res.Learn, l)
+		c.noteLearn(l)
 	}
 
 	if !fdb.Multicast(dst) {
@@ -100,12 +102,10 @@ func (c *ctx) sendNormal(p *Port, vid uint16) {
 			c.pushTag(tpid8021Q, vid)
 		}
 	case !c.tagged():
-		if p.VLAN.PriorityTags == PriorityAlways {
-			c.pushTag(tpid8021Q, 0)
-		}
+		// No setting adds a tag to a frame that came without.
 	case untag && p.VLAN.PriorityTags == PriorityNever:
 		c.popTag()
-	case p.VLAN.PriorityTags == PriorityAlways || c.get(flow.FieldVLANPCP) != 0:
+	case !untag && p.VLAN.PriorityTags == PriorityAlways || c.get(flow.FieldVLANPCP) != 0:
 		c.setField(flow.FieldDLVLAN, flow.U128{}, flow.Ones(12))
 	default:
 		c.popTag()

@@ -52,9 +52,10 @@ type Trace struct {
 
 // tracer collects the nodes; nil collects nothing.
 type tracer struct {
-	list *[]*Node
-	n    int
-	cut  bool
+	list    *[]*Node
+	n       int
+	cut     bool
+	learned []Learn
 }
 
 // add appends a node to the current list and returns it.
@@ -198,12 +199,19 @@ func (c *ctx) noteInstr(in action.Instructions) {
 	}
 }
 
-// portName is the name of a port, or its number.
-func (c *ctx) portName(p action.Port) string {
-	if port := c.br.Port(p); port != nil && port.Name != "" {
-		return port.Name
+// noteLearn notes an address that was new, once.
+func (c *ctx) noteLearn(l Learn) {
+	if c.tr == nil {
+		return
 	}
-	return p.String()
+	for i, e := range c.tr.learned {
+		if e == l {
+			c.tr.learned = append(c.tr.learned[:i:i], c.tr.learned[i+1:]...)
+			c.notef(NodeDetail, "learned that %s is on port %s in VLAN %d",
+				flow.FormatValue(flow.FieldEthSrc, flow.U128{Lo: l.MAC}, flow.Ones(48)), c.br.Port(l.Port).Name, l.VLAN)
+			return
+		}
+	}
 }
 
 // noteErr notes why the translation fails.

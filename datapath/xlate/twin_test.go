@@ -519,7 +519,7 @@ func (t *twin) normal() {
 			case PriorityIfNonzero:
 				keep = tagged && pcp != 0
 			case PriorityAlways:
-				keep = true
+				keep = tagged && (pcp != 0 || !without)
 			}
 		}
 		if keep {

@@ -108,8 +108,10 @@ type In struct {
 	// Actions, if PacketOut, are executed in place of table 0.
 	Actions   action.List
 	PacketOut bool
-	// Trace asks for Result.Trace.
-	Trace bool
+	// Trace asks for Result.Trace; Learned are addresses that the caller has learned for
+	// this packet, to be noted there.
+	Trace   bool
+	Learned []Learn
 }
 
 // ctx is a translation under way.
@@ -187,7 +189,7 @@ func Translate(in *In) *Result {
 	r := c.res
 	if in.Trace {
 		r.Trace = &Trace{Start: c.flow}
-		c.tr = &tracer{list: &r.Trace.Nodes}
+		c.tr = &tracer{list: &r.Trace.Nodes, learned: in.Learned}
 	}
 	c.enterBridge()
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/weirswitch/weir/datapath/flow"
 	"github.com/weirswitch/weir/datapath/ofproto"
+	"github.com/weirswitch/weir/datapath/trace"
 	"github.com/weirswitch/weir/datapath/upcall"
 	"github.com/weirswitch/weir/firmware/base/unixctl"
 	"github.com/weirswitch/weir/firmware/switchd/odp"
@@ -38,6 +39,7 @@ func (r *reconciler) commands(ctx context.Context) []unixctl.Command {
 		{Name: "fdb/flush", Usage: "[bridge]", Max: 1, Run: in(r.fdbFlush)},
 		{Name: "fdb/stats-show", Usage: "bridge", Min: 1, Max: 1, Run: in(r.fdbStats)},
 		{Name: "ofproto/list", Run: in(r.ofprotoList)},
+		{Name: "ofproto/trace", Usage: trace.Usage, Min: 1, Max: 8, Run: in(r.ofprotoTrace)},
 		{Name: "bridge/dump-flows", Usage: "[--offload-stats] bridge", Min: 1, Max: 2, Run: in(r.dumpTables)},
 		{Name: "dpif/show", Run: in(r.dpifShow)},
 		{Name: "dpif/dump-dps", Run: in(r.dumpDatapaths)},

@@ -5,6 +5,7 @@ package switchd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"github.com/weirswitch/weir/datapath/openflow"
 	"github.com/weirswitch/weir/datapath/openflow/ofp"
 	"github.com/weirswitch/weir/datapath/upcall"
+	"github.com/weirswitch/weir/firmware/base/stream"
 	"github.com/weirswitch/weir/firmware/switchd/wanted"
 	"github.com/weirswitch/weir/ovsdb"
 )
@@ -220,10 +222,12 @@ func (b *bridges) serve(br *ofBridge, want []wanted.Controller, now time.Time) {
 		if r.active != nil || r.listener != nil {
 			continue
 		}
-		var err error
-		if w.Service {
+		err := allowed(w.Target, b.cfg.RunDir, br.name)
+		switch {
+		case err != nil:
+		case w.Service:
 			r.listener, err = br.sw.Listen(ofconn.Service, w.Target)
-		} else {
+		default:
 			r.active, err = br.sw.Connect(w.Target, ofconn.ControllerOptions{MaxBackoff: w.MaxBackoff, Probe: w.Probe})
 		}
 		if err == nil {
@@ -233,6 +237,25 @@ func (b *bridges) serve(br *ofBridge, want []wanted.Controller, now time.Time) {
 			b.log.Warn("controller", "bridge", br.name, "target", w.Target, "err", err)
 		}
 	}
+}
+
+// allowed refuses unix sockets that a writer of the database must not choose:
+// one to listen on other than <rundir>/<bridge>.controller could overwrite
+// files, one to connect to outside the run directory could talk to other
+// daemons. Stock has the same rule.
+func allowed(target, rundir, bridge string) error {
+	a, err := stream.Parse(target, ofconn.DefaultPort)
+	if err != nil || a.Path == "" {
+		return nil // whoever opens it says what is wrong
+	}
+	path := filepath.Clean(a.Path)
+	if own := filepath.Join(rundir, bridge+".controller"); a.Passive && path != own {
+		return fmt.Errorf("listening on %s is not allowed, only on punix:%s", target, own)
+	}
+	if dir := filepath.Clean(rundir); !a.Passive && filepath.Dir(path) != dir {
+		return fmt.Errorf("connecting to %s is not allowed, only to sockets in %s", target, dir)
+	}
+	return nil
 }
 
 func (r *ofRemote) close() {

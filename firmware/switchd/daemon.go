@@ -110,7 +110,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	var running sync.WaitGroup
 	var blind error
 	running.Go(func() {
-		if err := devs.watch(ctx, kick); err != nil && ctx.Err() == nil {
+		if err := devs.watch(ctx, rec.Nudge); err != nil && ctx.Err() == nil {
 			blind = fmt.Errorf("devices are not followed any more: %w", err)
 			exit() // a supervisor starts us again; going on blind would be worse
 		}

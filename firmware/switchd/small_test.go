@@ -60,3 +60,27 @@ func TestTakeover(t *testing.T) {
 		}
 	}
 }
+
+func TestAllowed(t *testing.T) {
+	for _, c := range []struct {
+		target string
+		ok     bool
+	}{
+		{"tcp:10.0.0.1:6653", true},
+		{"ptcp:6653", true},
+		{"nonsense", true}, // it does not open anyway
+		{"punix:/run/ovs/br0.controller", true},
+		{"punix:/run/ovs/../ovs/br0.controller", true},
+		{"punix:/run/ovs/br1.controller", false},
+		{"punix:/run/ovs/db.sock", false},
+		{"punix:/etc/passwd", false},
+		{"unix:/run/ovs/c.sock", true},
+		{"unix:/run/ovs/../other.sock", false},
+		{"unix:/run/ovs/sub/c.sock", false},
+		{"unix:/var/run/docker.sock", false},
+	} {
+		if err := allowed(c.target, "/run/ovs", "br0"); (err == nil) != c.ok {
+			t.Errorf("%s: %v, want allowed: %v", c.target, err, c.ok)
+		}
+	}
+}

@@ -110,14 +110,7 @@ func dump(s *session) error {
 		for _, c := range x.columns {
 			t.Headings = append(t.Headings, c.Name)
 		}
-		slices.SortFunc(data[i], func(a, b []ovsdb.Datum) int {
-			for j := range a {
-				if c := a[j].Compare(b[j]); c != 0 {
-					return c
-				}
-			}
-			return 0
-		})
+		sortRows(x.columns, data[i])
 		for _, r := range data[i] {
 			cells := make([]table.Cell, len(r))
 			for j, d := range r {
@@ -130,6 +123,29 @@ func dump(s *session) error {
 		}
 	}
 	return nil
+}
+
+// sortRows sorts by the columns from left to right, those that hold UUIDs last:
+// they are chance.
+func sortRows(cols []*schema.Column, rows [][]ovsdb.Datum) {
+	order := make([]int, 0, len(cols))
+	var last []int
+	for j, c := range cols {
+		if c.Type.Key.Type == ovsdb.UUIDType || c.Type.IsMap() && c.Type.Value.Type == ovsdb.UUIDType {
+			last = append(last, j)
+		} else {
+			order = append(order, j)
+		}
+	}
+	order = append(order, last...)
+	slices.SortFunc(rows, func(a, b []ovsdb.Datum) int {
+		for _, j := range order {
+			if c := a[j].Compare(b[j]); c != 0 {
+				return c
+			}
+		}
+		return 0
+	})
 }
 
 // kept returns _uuid and the columns that live in the database's file.

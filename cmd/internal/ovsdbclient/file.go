@@ -64,9 +64,11 @@ func readFile(raw []byte) (*schema.Schema, []contents, error) {
 	}
 	for i := range all {
 		order := all[i].order[:0]
-		for _, id := range all[i].order {
-			if all[i].rows[id] != nil {
+		seen := make(map[ovsdb.UUID]bool)
+		for _, id := range all[i].order { // twice if deleted and made anew
+			if all[i].rows[id] != nil && !seen[id] {
 				order = append(order, id)
+				seen[id] = true
 			}
 		}
 		all[i].order = order

@@ -212,10 +212,10 @@ func permute(opts []getopt.Option, args []string) []string {
 			i = len(args)
 		case len(a) > 1 && a[0] == '-':
 			_, left, err := getopt.Parse(opts, args[i:])
-			n := len(args) - i - len(left)
-			if err != nil || n == 0 {
-				n = 1
+			if err != nil {
+				return args[i:] // to fail with this error
 			}
+			n := len(args) - i - len(left)
 			first = append(first, args[i:i+n]...)
 			i += n - 1
 			if args[i] == "--" && first[len(first)-1] == "--" && n > 1 { // it ended the options

@@ -180,9 +180,9 @@ func (s *session) conditional(args []string) (*watched, error) {
 	if err != nil {
 		return nil, fmt.Errorf("\"%s\": %w", args[0], err)
 	}
-	t, err := s.findTable(sch, args[1])
-	if err != nil {
-		return nil, err
+	t := sch.Table(args[1])
+	if t == nil {
+		return nil, fmt.Errorf("%s does not have a table named \"%s\"", s.db, args[1])
 	}
 	if _, err := query.ParseCondition(t, cond, nil); err != nil {
 		var e *ovsdb.Error

@@ -37,7 +37,8 @@ var insertedRE = regexp.MustCompile(`\["uuid","[0-9a-f-]{36}"\]`)
 
 // TestStock runs both tools on one stock server. "~" in front of a line: stock's
 // order of lines is that of a hash table. "!": only the exit code is compared
-// (the words of JSON syntax errors are not stock's).
+// (the words of JSON syntax errors are not stock's). An unlock that the server
+// refuses is not here: stock waits for ever, ours says so.
 func TestStock(t *testing.T) {
 	s := stocktest.Start(t)
 	stocktest.Need(t, "ovs-vsctl")
@@ -59,7 +60,6 @@ func TestStock(t *testing.T) {
 		`transact unix:` + s.Socket + ` ["Open_vSwitch",{"op":"foo"}]`, `transact ["nodb"]`, `transact []`, `transact {}`, `!transact x`, `!transact ["Open_vSwitch"`,
 		`!transact "x"`, `transact`, `--pretty transact ["Open_vSwitch",{"op":"select","table":"Bridge","where":[["name","==","br0"]],"columns":["name"]}]`,
 		`transact ["Open_vSwitch",{"op":"insert","table":"Queue","row":{"dscp":3}}]`,
-		`transact ["Open_vSwitch",{"op":"delete","table":"Queue","where":[["dscp","==",3]]}]`,
 		`transact ["Open_vSwitch",{"op":"abort"}]`, `transact [3]`, `transact ["Open_vSwitch"]`,
 		`query ["Open_vSwitch",{"op":"insert","table":"Queue","row":{"dscp":4}}]`, `query ["Open_vSwitch",{"op":"insert","table":"Foo","row":{}}]`,
 		`query ["Open_vSwitch",{"op":"select","table":"Bridge","where":[["name","==","br0"]],"columns":["name"]}]`, `query ["Open_vSwitch"]`, `!query "x"`, `query [3]`,
@@ -67,7 +67,7 @@ func TestStock(t *testing.T) {
 		"wait Open_vSwitch connected", "wait Open_vSwitch added", "wait nodb removed", "wait Open_vSwitch bogus", "wait Open_vSwitch",
 		"wait unix:" + s.Socket + " Open_vSwitch added", "-t 1 wait nodb added", "-t 1 wait Open_vSwitch removed",
 		"needs-conversion " + schema, "needs-conversion /nonexistent", "needs-conversion", "convert /nonexistent",
-		"-t 1 lock foo", "-t 1 steal foo", "lock", "-t 1 unlock foo", "monitor", "monitor Foo", "monitor Bridge name,bogus", "monitor Bridge !modify Port",
+		"-t 1 lock foo", "-t 1 steal foo", "lock", "monitor", "monitor Foo", "monitor Bridge name,bogus", "monitor Bridge !modify Port",
 		"monitor-cond Bridge", `monitor-cond [["nam","==","mx"]] Bridge name`, `monitor-cond [] Foo`, `!monitor-cond ["x" Bridge name`, `!monitor-cond true Bridge`,
 		"restore extra", "backup extra",
 	}
@@ -92,13 +92,30 @@ func TestStock(t *testing.T) {
 			}
 		}
 		if want != got {
-			t.Errorf("ovsdb-client %s\n--- stock: %.3000s\n--- ours: %.3000s", line, want, got)
+			t.Errorf("ovsdb-client %s\n%s", line, differ(want.String(), got.String()))
 		}
 	}
 	t.Logf("%d lines", len(lines))
 	if r := s.Ours(ovsdbclient.Main, "", "ovsdb-client", "-V"); !strings.HasPrefix(r.Out, "ovsdb-client (Weir) ") {
 		t.Errorf("-V: %s", r)
 	}
+}
+
+// differ returns the lines that only one text has.
+func differ(want, got string) string {
+	w, g := strings.Split(want, "\n"), strings.Split(got, "\n")
+	var b strings.Builder
+	for i := 0; i < max(len(w), len(g)); i++ {
+		switch {
+		case i >= len(w):
+			b.WriteString("ours:  " + g[i] + "\n")
+		case i >= len(g):
+			b.WriteString("stock: " + w[i] + "\n")
+		case w[i] != g[i]:
+			b.WriteString("stock: " + w[i] + "\nours:  " + g[i] + "\n")
+		}
+	}
+	return b.String()
 }
 
 // buffer is written by one goroutine and read by another.
@@ -175,7 +192,7 @@ func TestMonitor(t *testing.T) {
 			cmd.Wait()
 			<-done
 			if want.String() == "" || !same() {
-				t.Errorf("--- stock:\n%.4000s\n--- ours:\n%.4000s", want.String(), got.String())
+				t.Error(differ(stocktest.Blocks(want.String(), "\n"), stocktest.Blocks(got.String(), "\n")))
 			}
 		})
 	}
@@ -218,7 +235,7 @@ func TestBackup(t *testing.T) {
 		}
 	}
 	c := stocktest.Start(t)
-	if r := c.Stock(t, ours.Out, "ovsdb-client", "restore"); r.Code != 0 {
+	if r := c.Stock(t, "", "sh", "-c", "exec ovsdb-client restore <"+file); r.Code != 0 {
 		t.Errorf("stock's restore of our backup: %s", r)
 	}
 	if got := c.Dump(t); got != want {

@@ -99,7 +99,6 @@ func Main(ctx context.Context, e env.Env) int {
 	})
 	if err != nil {
 		log.Logger("main").Error("the switch ends", "err", err)
-		fmt.Fprintf(e.Stderr, "%s: %v\n", e.Name, err)
 		return 1
 	}
 	return 0

@@ -162,17 +162,16 @@ func (p *Printer) grid(b *strings.Builder, t *Table) {
 		}
 	}
 	line := func(cells []string) {
+		blanks := 0 // written when something follows
 		for i, c := range cells {
 			if len(c) > width[i] {
 				c = c[:width[i]]
 			}
-			if i > 0 {
-				b.WriteByte(' ')
+			if c != "" {
+				b.WriteString(strings.Repeat(" ", blanks) + c)
+				blanks = 0
 			}
-			b.WriteString(c)
-			if i < len(cells)-1 {
-				b.WriteString(strings.Repeat(" ", width[i]-len(c)))
-			}
+			blanks += width[i] - len(c) + 1
 		}
 		b.WriteByte('\n')
 	}
@@ -232,12 +231,12 @@ func (p *Printer) html(b *strings.Builder, t *Table) {
 	}
 	row := func(element string, cells []string) {
 		b.WriteString("  <tr>\n")
-		for _, c := range cells {
-			text := escape.Replace(c)
-			if _, err := ovsdb.ParseUUID(c); err == nil {
-				text = "<a href=\"#" + c + "\">" + c[:8] + "</a>"
+		for i, c := range cells {
+			kind := "href=\"#"
+			if t.Headings[i] == "_uuid" {
+				kind = "name=\""
 			}
-			b.WriteString("    <" + element + ">" + text + "</" + element + ">\n")
+			b.WriteString("    <" + element + ">" + links(escape.Replace(c), kind) + "</" + element + ">\n")
 		}
 		b.WriteString("  </tr>\n")
 	}
@@ -248,6 +247,24 @@ func (p *Printer) html(b *strings.Builder, t *Table) {
 		row("td", p.cells(r))
 	}
 	b.WriteString("</table>\n")
+}
+
+// links makes each UUID in a text an HTML link that shows its first digits.
+func links(text, kind string) string {
+	const size = 36
+	var b strings.Builder
+	for i := 0; i < len(text); i++ {
+		if i+size <= len(text) {
+			if _, err := ovsdb.ParseUUID(text[i : i+size]); err == nil {
+				u := text[i : i+size]
+				b.WriteString("<a " + kind + u + "\">" + u[:8] + "</a>")
+				i += size - 1
+				continue
+			}
+		}
+		b.WriteByte(text[i])
+	}
+	return b.String()
 }
 
 func (p *Printer) json(t *Table) string {

@@ -281,7 +281,7 @@ func (s *session) reload(ctx context.Context, db *replica.DB, line *line, res re
 		switch {
 		case text != "":
 			text = ": " + text
-		case ofport.Len() != 1 || ofport.Key(0) != ovsdb.Int(-1):
+		case ofport.Len() == 1 && ofport.Key(0) != ovsdb.Int(-1):
 			continue
 		}
 		fmt.Fprintf(s.env.Stderr, "%s: Error detected while setting up '%s'%s.  See ovs-vswitchd log for details.\n",

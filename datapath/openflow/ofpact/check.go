@@ -27,6 +27,9 @@ func Check(in *action.Instructions, m *flow.Match, table uint8, v ofp.Version) e
 		return err
 	}
 	w := c // the set is checked against what apply leaves, and changes nothing
+	// The stock switch does not mind there what OpenFlow 1.0 would let through: actions
+	// on headers that the packet need not have. (Seen with write_actions(pop_vlan), dec_ttl.)
+	w.v = ofp.V10
 	if err := w.list(in.Write); err != nil {
 		return err
 	}

@@ -94,6 +94,7 @@ type Switch struct {
 	MaxIdle   time.Duration // other_config:max-idle; 0: the default
 	FlowLimit int           // other_config:flow-limit; 0: the default
 	Bridges   []Bridge
+	Ignored   []string // names of bridges that cannot be, ascending
 }
 
 // Bridge is a wanted bridge.
@@ -182,8 +183,15 @@ func New(r Rows) *Switch {
 		FlowLimit: int(number(r.OtherConfig, "flow-limit", 0, 1, 1<<31-1)),
 	}
 	for _, b := range r.Bridges {
+		// The name is a part of file names in the run directory: whoever may
+		// write to the database must not choose files with it.
+		if b.Name == "" || strings.ContainsAny(b.Name, "/\x00") {
+			s.Ignored = append(s.Ignored, b.Name)
+			continue
+		}
 		s.Bridges = append(s.Bridges, bridge(b))
 	}
+	slices.Sort(s.Ignored)
 	slices.SortFunc(s.Bridges, func(a, b Bridge) int { return cmp.Compare(a.Name, b.Name) })
 	return s
 }
@@ -373,6 +381,9 @@ func number(m map[string]string, key string, def, lo, hi int64) int64 {
 func (s *Switch) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "switch next_cfg %d\n", s.NextCfg)
+	for _, name := range s.Ignored {
+		fmt.Fprintf(&b, "bridge %q is ignored\n", name)
+	}
 	for _, br := range s.Bridges {
 		fmt.Fprintf(&b, "bridge %s %s", br.Name, br.Kind)
 		if br.Secure {

@@ -49,10 +49,10 @@ func (p *printer) packetIn(m *openflow.PacketIn) {
 		}
 		p.WriteByte('\n')
 	}
-	if p.Verbosity >= 0 {
+	if p.Verbosity > 0 {
 		p.WriteString(Packet(m.Data))
 	}
-	if p.Verbosity > 0 {
+	if p.Verbosity > 2 {
 		p.WriteString(Hex(m.Data, 0, false))
 	}
 }

@@ -245,9 +245,7 @@ func (p *printer) multipart(m openflow.Message) {
 		}
 	case *openflow.PortDescReply:
 		p.WriteByte('\n')
-		for i := range m.Ports {
-			p.portDesc(&m.Ports[i])
-		}
+		p.portDescs(m.Ports)
 	case *openflow.QueueStatsRequest:
 		p.queueRequest(m)
 	case *openflow.QueueStatsReply:

@@ -38,7 +38,7 @@ func parseColumn(t *schema.Table, arg string, ops []string) (columnArg, error) {
 		return c, nil
 	}
 	for _, op := range ops {
-		if len(op) > len(c.op) && strings.HasPrefix(rest, op) {
+		if len(op) > len(c.op) && strings.HasPrefix(rest, op) && len(rest) > len(op) {
 			c.op = op
 		}
 	}

@@ -35,6 +35,7 @@ type megaflow struct {
 	oldPIs  []xlate.PacketIn // of generation gen-1: upcalls may still be under way
 	gen     uint32
 	hits    []hit
+	groups  []xlate.GroupHit
 	learn   []xlate.Learn
 	deps    []depNode
 	packets uint64 // already credited, as the datapath counts

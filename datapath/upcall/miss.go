@@ -111,7 +111,7 @@ func (s *Switch) install(p *xlate.Port, k *flow.Key, r *xlate.Result, n int, now
 
 // set takes over what a translation yielded, dependencies excepted.
 func (s *Switch) set(f *megaflow, r *xlate.Result) {
-	f.actions, f.pis, f.learn, f.err = r.Actions, r.PacketIns, r.Learn, r.Err
+	f.actions, f.pis, f.learn, f.groups, f.err = r.Actions, r.PacketIns, r.Learn, r.Groups, r.Err
 	f.hits = make([]hit, len(r.Hits))
 	for i, h := range r.Hits {
 		f.hits[i] = hit{h.Bridge, h.Rule, h.Table}

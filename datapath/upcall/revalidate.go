@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/dpif"
 	"github.com/weirswitch/weir/datapath/l2/fdb"
 	"github.com/weirswitch/weir/datapath/ofproto"
@@ -16,7 +17,7 @@ import (
 // apply translates anew what depends on changes of a bridge. s.mu is held for
 // writing, and was when they were made.
 func (s *Switch) apply(b *bridge, eff *ofproto.Effects, now time.Time) {
-	if len(eff.Changes) == 0 && len(eff.Ports) == 0 && !eff.Fragments {
+	if len(eff.Changes) == 0 && len(eff.Ports) == 0 && len(eff.Groups) == 0 && !eff.Fragments {
 		return
 	}
 	var w work
@@ -38,6 +39,9 @@ func (s *Switch) affected(w *work, br *xlate.Bridge, eff *ofproto.Effects) {
 		} else {
 			s.ix.users(w, br, c.Rule)
 		}
+	}
+	for _, id := range eff.Groups {
+		s.ix.dependants(w, depKey{br: br, kind: xlate.DepGroup, port: action.Port(id)})
 	}
 	for _, no := range eff.Ports {
 		s.ix.dependants(w, depKey{br: br, kind: xlate.DepPort, port: no})
@@ -100,7 +104,7 @@ func (s *Switch) revalidateOne(f *megaflow, now time.Time) {
 	}
 	samePIs := slices.EqualFunc(f.pis, r.PacketIns, equalPI)
 	same := samePIs && slices.Equal(f.actions, r.Actions)
-	if same && sameHits(f.hits, r.Hits) {
+	if same && sameHits(f.hits, r.Hits) && slices.Equal(f.groups, r.Groups) {
 		// Only dependencies may differ.
 		s.ix.mu.Lock()
 		s.ix.unlink(f)
@@ -201,6 +205,9 @@ func (s *Switch) credit(f *megaflow, st dpif.FlowStats, now time.Time) bool {
 		return false
 	}
 	creditHits(f.hits, p, b, f.used)
+	for _, g := range f.groups {
+		g.Credit(p, b)
+	}
 	return true
 }
 
@@ -221,5 +228,8 @@ func (s *Switch) creditOnce(r *xlate.Result, n int, now time.Time) {
 	defer s.mu.Unlock()
 	for _, h := range r.Hits {
 		creditHits([]hit{{h.Bridge, h.Rule, h.Table}}, 1, uint64(n), now)
+	}
+	for _, g := range r.Groups {
+		g.Credit(1, uint64(n))
 	}
 }

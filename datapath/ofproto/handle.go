@@ -3,7 +3,6 @@
 package ofproto
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -28,11 +27,9 @@ func (b *Bridge) Handle(c ConnInfo, m openflow.Message, now time.Time) (replies 
 	var err error
 	switch m := m.(type) {
 	case *openflow.FlowMod:
-		if c.Version > ofp.V10 && m.Command == openflow.FlowAdd && m.Table == openflow.TableAll {
-			err = ofp.FMFCBadTableId // only OpenFlow 1.0 lets the switch choose
-			break
-		}
-		eff, err = b.FlowMod(m, now)
+		eff, err = b.flowMod(c, m, now)
+	case *openflow.Bundle:
+		return b.commit(c, m, now)
 	case *openflow.PacketOut:
 		if err = b.checkPacketOut(m); err == nil {
 			eff.Out = append(eff.Out, m)
@@ -109,13 +106,17 @@ func (b *Bridge) Handle(c ConnInfo, m openflow.Message, now time.Time) (replies 
 		err = b.meters(m, one)
 	}
 	if err != nil {
-		var k ofp.Kind
-		if !errors.As(err, &k) {
-			k = ofp.BRCEperm
-		}
-		one(&openflow.Error{Kind: k})
+		one(&openflow.Error{Kind: kindOf(err)})
 	}
 	return replies, eff
+}
+
+// flowMod is FlowMod for a message of a connection.
+func (b *Bridge) flowMod(c ConnInfo, m *openflow.FlowMod, now time.Time) (Effects, error) {
+	if c.Version > ofp.V10 && m.Command == openflow.FlowAdd && m.Table == openflow.TableAll {
+		return Effects{}, ofp.FMFCBadTableId // only OpenFlow 1.0 lets the switch choose
+	}
+	return b.FlowMod(m, now)
 }
 
 // allQueues means all queues of a port (OFPQ_ALL).

@@ -119,7 +119,7 @@ func (d *decoder) buckets15(typ GroupType) (bs []Bucket) {
 				b.Weight = p.U16()
 				p.Skip(2)
 			case bucketWatchPort:
-				b.WatchPort = (&decoder{p, d.Proto}).watchPort(p.U32())
+				b.WatchPort = d.with(p).watchPort(p.U32())
 			case bucketWatchGroup:
 				b.WatchGroup = p.U32()
 			default:

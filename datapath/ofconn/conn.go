@@ -69,6 +69,9 @@ type Conn struct {
 	log   *slog.Logger
 	since time.Time
 
+	seq     uint64 // the order in which they came; these two are under the Switch's mutex
+	evicted bool
+
 	mu      sync.Mutex
 	cond    *sync.Cond // the queue or closed changed
 	proto   openflow.Proto
@@ -80,6 +83,7 @@ type Conn struct {
 	async   openflow.AsyncConfig
 	missLen uint16
 	id      uint16
+	bundles bundles
 
 	received, sent, dropped, errs atomic.Uint64
 }
@@ -91,6 +95,12 @@ func newConn(s *Switch, nc net.Conn, kind Kind, name string) *Conn {
 		c.missLen = defaultMissLen
 	}
 	return c
+}
+
+// local says whether the peer is on this machine, on a unix socket.
+func (c *Conn) local() bool {
+	_, ok := c.nc.(*net.UnixConn)
+	return ok
 }
 
 // Version returns the negotiated version.
@@ -144,17 +154,23 @@ func (c *Conn) Close(err error) {
 }
 
 // Reply sends ms as the answer to r. An *openflow.Error without Data gets the
-// first bytes of the request.
+// first bytes of the request, or of the message that it names in Of and whose
+// transaction id it then has.
 func (c *Conn) Reply(r *Request, ms ...openflow.Message) {
 	for _, m := range ms {
+		xid := r.XID
 		if e, ok := m.(*openflow.Error); ok {
 			c.errs.Add(1)
+			raw := r.Raw
+			if e.Of != nil {
+				raw, xid = e.Of, openflow.ParseHeader(e.Of).XID
+			}
 			if e.Data == nil {
-				e = &openflow.Error{Kind: e.Kind, Numbers: e.Numbers, Data: append([]byte(nil), r.Raw[:min(len(r.Raw), errorData)]...)}
+				e = &openflow.Error{Kind: e.Kind, Numbers: e.Numbers, Data: append([]byte(nil), raw[:min(len(raw), errorData)]...)}
 				m = e
 			}
 		}
-		c.send(r.XID, m, false)
+		c.send(xid, m, false)
 	}
 }
 
@@ -315,6 +331,7 @@ func (c *Conn) run(connected func()) (err error) {
 		return c.discard()
 	}
 	c.sw.handler.Connected(c)
+	defer c.bundles.stop()
 	defer func() { c.sw.handler.Disconnected(c, c.reason(err)) }()
 	return c.serve(f)
 }
@@ -428,7 +445,7 @@ func (c *Conn) dispatch(b []byte) {
 		c.Reply(r, &openflow.Error{Kind: k})
 		return
 	}
-	if !c.own(r) {
+	if !c.own(r) && !c.bundled(r) {
 		c.sw.handler.Handle(c, r)
 	}
 }

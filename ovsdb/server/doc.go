@@ -39,9 +39,8 @@
 // (above 1) and, unlike stock's, last_error, and its seconds only once somebody
 // has come; for a peer that we connect to its state, seconds and last_error;
 // and the locks of the oldest session. A remote that cannot be opened is tried
-// again, with a back-off of 8 s or max_backoff; so is a pssl: handshake without
-// keys refused, and not the listener. A remote that goes takes its sessions with
-// it, as in stock.
+// again, with a back-off of 8 s or max_backoff; pssl: without keys listens and
+// refuses handshakes. A remote that goes takes its sessions with it, as in stock.
 //
 // # Bounds (defaults)
 //

@@ -5,6 +5,7 @@ package ofproto_test
 import (
 	"flag"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -47,7 +48,7 @@ func serve(t *testing.T, ports int) (s *served, path string) {
 	}
 	s.of.SetPorts(descs, t0)
 	s.of.Reset(false, true, t0)
-	sw := ofconn.New(s, ofconn.Options{Check: ofproto.Check})
+	sw := ofconn.New(s, ofconn.Options{Check: ofproto.Check, Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(sw.Close)
 	path = filepath.Join(t.TempDir(), "br0.mgmt")
 	if _, err := sw.Listen(ofconn.Service, "punix:"+path); err != nil {
@@ -65,9 +66,10 @@ type bundleGen struct {
 func (g bundleGen) inner() openflow.Message {
 	switch g.IntN(12) {
 	case 0, 1, 2:
-		m := &openflow.GroupMod{Command: openflow.GroupModCommand(g.IntN(3)), CommandBucket: openflow.BucketAll}
+		// No deletions: ovs-vswitchd 3.1 crashes soon after it has taken one back.
+		m := &openflow.GroupMod{Command: openflow.GroupModCommand(g.IntN(2)), CommandBucket: openflow.BucketAll}
 		m.Group = uint32(g.IntN(4))
-		if m.Command != openflow.GroupDelete && g.IntN(2) == 0 {
+		if g.IntN(2) == 0 {
 			m.Buckets = []openflow.Bucket{{WatchPort: action.PortAny, WatchGroup: action.GroupAny, Actions: action.List{action.Output{Port: 1}}}}
 		}
 		return m
@@ -112,6 +114,9 @@ func (g bundleGen) next() openflow.Message {
 	flags := openflow.BundleFlags(3)
 	if g.IntN(25) == 0 {
 		flags = openflow.BundleFlags(g.IntN(5))
+	}
+	if g.IntN(20) == 0 { // as itself, in no bundle
+		return &openflow.GroupMod{Command: openflow.GroupDelete, CommandBucket: openflow.BucketAll, GroupDesc: openflow.GroupDesc{Group: uint32(g.IntN(4))}}
 	}
 	if g.IntN(5) > 0 {
 		return &openflow.BundleAdd{ID: id, Flags: flags, Msg: g.inner()}
@@ -197,7 +202,7 @@ func TestBundlesStock(t *testing.T) {
 			}
 		}
 		t.Logf("%v: %d bundles committed, %d failed", v, commits, failed)
-		if commits < 20 || failed < 10 {
+		if commits < 10 || failed < 10 {
 			t.Error("too few bundles of a kind")
 		}
 	}

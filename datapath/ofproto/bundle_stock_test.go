@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -204,6 +206,59 @@ func TestBundlesStock(t *testing.T) {
 		t.Logf("%v: %d bundles committed, %d failed", v, commits, failed)
 		if commits < 10 || failed < 10 {
 			t.Error("too few bundles of a kind")
+		}
+	}
+}
+
+var duration = regexp.MustCompile(`duration=[0-9.]+s`)
+
+// TestOfctlGroups gives the stock ovs-ofctl the same commands for both switches: groups, bundles of flows and
+// of groups, and what it prints of them.
+func TestOfctlGroups(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts the stock switch")
+	}
+	s := stock.Start(t)
+	s.Bridge("br0", 4)
+	_, path := serve(t, 4)
+	groups, mods, flows, bad := s.Dir+"/groups", s.Dir+"/mods", s.Dir+"/flows", s.Dir+"/bad"
+	for file, text := range map[string]string{
+		groups: "group_id=1,type=all,bucket=output:1,bucket=mod_dl_dst:02:00:00:00:00:09,output:2\ngroup_id=2,type=ff,bucket=watch_port:1,output:1,bucket=watch_group:1,output:2\n" +
+			"group_id=3,type=select,bucket=weight:3,output:1,bucket=output:2\ngroup_id=4,type=indirect,bucket=group:2\n",
+		mods:  "add group_id=5,type=all,bucket=output:3\nmodify group_id=1,type=indirect,bucket=output:4\ndelete group_id=4\n",
+		flows: "in_port=1,actions=group:1\nin_port=2,priority=7,actions=write_actions(group:3)\ndelete in_port=9\nin_port=3,actions=group:5,output:2\n",
+		bad:   "in_port=4,actions=group:1\ndelete in_port=1\nin_port=2,actions=group:77\n",
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, v := range []string{"OpenFlow13", "OpenFlow14", "OpenFlow15"} {
+		for _, args := range []string{
+			"del-groups SW", "del-flows SW", "add-groups SW " + groups, "--bundle mod-groups? SW " + mods, "--bundle add-flows SW " + flows,
+			"dump-groups SW", "dump-group-stats SW", "dump-flows SW", "--bundle add-flows SW " + bad, "dump-flows SW", "dump-groups SW",
+			"del-groups SW group_id=1", "dump-flows SW", "dump-group-stats SW group_id=3", "dump-group-stats SW group_id=99",
+		} {
+			if strings.Contains(args, "mod-groups?") { // modifications of several kinds only go as a file of add-groups
+				args = "--bundle add-groups SW " + mods
+			}
+			run := func(target string) string {
+				full := append([]string{"-O", v}, strings.Fields(strings.Replace(args, "SW", "unix:"+target, 1))...)
+				out, err := s.Try("ovs-ofctl", full...)
+				text := out
+				if err != nil {
+					text += err.Error()
+				}
+				text = duration.ReplaceAllString(strings.ReplaceAll(text, target, "SW"), "duration=D")
+				ls := strings.Split(text, "\n")
+				slices.Sort(ls)
+				return strings.Join(ls, "\n")
+			}
+			if x, y := run(path), run(s.Dir+"/br0.mgmt"); x != y {
+				t.Errorf("%s %s\nours\n%s\nstock\n%s", v, args, x, y)
+			} else {
+				t.Logf("%s %s: %d lines", v, args, strings.Count(x, "\n"))
+			}
 		}
 	}
 }

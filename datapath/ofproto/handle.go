@@ -172,7 +172,7 @@ func (b *Bridge) features() *openflow.FeaturesReply {
 		DatapathID: b.DatapathID,
 		Tables:     VisibleTables,
 		Capabilities: openflow.CapFlowStats | openflow.CapTableStats | openflow.CapPortStats |
-			openflow.CapGroupStats | openflow.CapQueueStats | openflow.CapARPMatchIP,
+			openflow.CapGroupStats | openflow.CapQueueStats | openflow.CapARPMatchIP | openflow.CapBundles,
 		Actions: 1<<12 - 1, // OpenFlow 1.0, 5.2.4: OFPAT_OUTPUT to OFPAT_ENQUEUE
 		Ports:   b.descs(),
 	}

@@ -151,6 +151,8 @@ func samples(v ofp.Version) (ms []Message) {
 		&TableFeaturesReply{Tables: []TableFeatures{{Table: 3, Name: "three", MetadataMatch: ^uint64(0), MetadataMask: 5, MaxEntries: 1000, Next: []uint8{4, 5}, Match: []flow.Field{flow.FieldInPort, flow.FieldEthDst, flow.FieldReg0}, Wildcards: []flow.Field{flow.FieldEthDst}, SetField: []flow.Field{flow.FieldEthSrc}}}},
 		&PortDescRequest{Port: action.PortAny},
 	)
+	inner := &FlowMod{Priority: 5, Match: mustMatch("tcp,tp_dst=80"), NewCookie: 9, BufferID: NoBuffer, OutPort: action.PortAny, OutGroup: action.GroupAny, Instructions: mustInstr("output:3")}
+	ms = append(ms, &BundleControl{ID: 7, Type: BundleCommitRequest, Flags: BundleAtomic | BundleOrdered}, &BundleAdd{ID: 7, Flags: BundleOrdered, Msg: inner})
 	mod := &GroupMod{Command: GroupModify, CommandBucket: BucketAll, GroupDesc: GroupDesc{Group: 5, Type: GroupTypeFF, Buckets: []Bucket{{WatchPort: 2, WatchGroup: action.GroupAny, Actions: action.List{action.Output{Port: 2}}}}}}
 	ms = append(ms, mod)
 	if v >= ofp.V15 {

@@ -310,6 +310,12 @@ func (m *Match) ParseField(name, value string, hasValue bool) error {
 	case FieldICMPCode, FieldICMPv6Code:
 		f, mask = FieldTPDst, Ones(16)
 	}
+	// What the match said of the field before is forgotten.
+	if f == FieldIPTOS {
+		m.Any(FieldIPDSCP)
+	} else {
+		m.Any(f)
+	}
 	m.SetMasked(f, v, mask)
 	return nil
 }

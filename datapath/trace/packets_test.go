@@ -88,6 +88,8 @@ var rulesFor = []string{
 	"table=1,priority=7,icmp6,icmpv6_type=135,actions=output:4,output:1",
 	"table=1,priority=4,arp,arp_op=1,arp_tpa=10.0.0.2,actions=output:4",
 	"table=1,priority=4,sctp,sctp_dst=1001,actions=output:1,output:3",
+	"table=1,priority=8,tcp,actions=set_field:7->tcp_dst,output:3", // not in a later fragment
+	"table=1,priority=8,udp6,actions=set_field:7->udp_src,output:3",
 	"table=1,priority=3,ip,nw_ecn=1,actions=drop",
 }
 

@@ -64,6 +64,9 @@ func TestPipeline(t *testing.T) {
 		t.Errorf("%d inner tags lost, in %d traces: more than that NORMAL explains", c.inner, c.traces)
 	}
 	t.Logf("masks: %d equal in size to the stock switch's, %d smaller, %d larger; seeds without a larger one: %d of %d", c.equal, c.smaller, c.larger, done-c.badSeeds, done)
+	// In seeds other than the default ones some are larger by the priority of a frame with VID 0, on which it
+	// depends whether NORMAL keeps the tag: the stock switch (3.1) does not look at it, and so
+	// treats the next frame like the first whatever its priority.
 	if 20*c.badSeeds > done {
 		t.Errorf("in %d of %d seeds a megaflow looks at more bits than the stock switch's", c.badSeeds, done)
 	}

@@ -155,8 +155,13 @@ func FlowText(k *flow.Key) string {
 		s = strings.Replace(s, ",dl_src=", ","+inner+",dl_src=", 1)
 	}
 	if flow.PrereqMPLS.Met(&m) {
+		last := k.U64(flow.FieldMPLSBOS) != 0
 		for i, f := range []flow.Field{flow.FieldMPLS1, flow.FieldMPLS2} {
-			s += fmt.Sprintf(",mpls_lse%d=%s", i+1, flow.FormatValue(flow.FieldReg0, k.Get(f), flow.Ones(32)))
+			if last {
+				break
+			}
+			s += fmt.Sprintf(",mpls_lse%d=%d", i+1, k.U64(f))
+			last = k.U64(f)>>8&1 != 0
 		}
 	}
 	if flow.PrereqND.Met(&m) {

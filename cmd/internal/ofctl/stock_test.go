@@ -70,7 +70,8 @@ var masks = []struct {
 	{regexp.MustCompile(`(?m)^[^\n]*\|INFO\|[^\n]* is deprecated in [^\n]*\n`), ""}, // of actions in replies
 	{regexp.MustCompile(`xid=(0x)?[0-9a-f]+`), "xid=X"},
 	{regexp.MustCompile(`duration=?[0-9.]+s`), "duration=T"},
-	{regexp.MustCompile(`(idle|hard)_age=[0-9]+`), "${1}_age=T"},
+	{regexp.MustCompile(`hard_age=[0-9]+, `), ""}, // there or not as the second turns
+	{regexp.MustCompile(`idle_age=[0-9]+`), "idle_age=T"},
 	{regexp.MustCompile(`time=[0-9.]+ ms`), "time=T"},
 	{regexp.MustCompile(`\((Protocol error|Broken pipe|Connection reset by peer)\)`), "(closed)"}, // who is first
 	{regexp.MustCompile(`Finished in .*`), "Finished"},

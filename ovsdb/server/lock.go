@@ -40,11 +40,11 @@ func (ss *session) lock(m jsonrpc.Message) ([]byte, error) {
 	ss.locks[name] = true
 	q := ss.s.locks[name]
 	if m.Method == "steal" {
-		ss.s.locks[name] = slices.Insert(q, 0, ss)
 		if len(q) > 0 { // the victim keeps its place behind the thief
 			q[0].stolen[name] = true
-			ss.s.locks[name][1].notify("stolen", jsonStrings([]string{name}))
+			q[0].notify("stolen", jsonStrings([]string{name}))
 		}
+		ss.s.locks[name] = slices.Insert(q, 0, ss)
 		return []byte(`{"locked":true}`), nil
 	}
 	ss.s.locks[name] = append(q, ss)

@@ -289,6 +289,32 @@ func TestLocks(t *testing.T) {
 	}
 }
 
+// TestStealStatus steals from queues of every length: the victim is the one
+// that has lost the lock, whatever place the queue's array has.
+func TestStealStatus(t *testing.T) {
+	f := serve(t, Options{})
+	var all []*recorder
+	for n := range 6 {
+		name := fmt.Sprintf("L%d", n)
+		for len(all) <= n+1 {
+			all = append(all, f.dial(t))
+		}
+		for i := range n + 1 {
+			all[i].call(t, f.ctx, "lock", `["`+name+`"]`)
+		}
+		all[n+1].call(t, f.ctx, "steal", `["`+name+`"]`)
+		all[0].wait(t, `stolen ["`+name+`"]`)
+		f.mu.Lock()
+		q := f.locks[name]
+		for i, ss := range q {
+			if ss.stolen[name] != (i == 1) {
+				t.Errorf("%d in the queue: number %d has lost the lock: %t", len(q), i, ss.stolen[name])
+			}
+		}
+		f.mu.Unlock()
+	}
+}
+
 func TestReconnectSince(t *testing.T) {
 	f := serve(t, Options{})
 	a := f.dial(t)

@@ -179,6 +179,10 @@ func writePidFiles(cfg Config, undo *stack) error {
 // the server for it; remotes come when the switch is ready.
 func serveDatabase(cfg Config, tls server.TLS, undo *stack) (*server.Server, error) {
 	log := cfg.Log.Logger("ovsdb_server")
+	var err error
+	if cfg.DB, err = journal.Follow(cfg.DB); err != nil {
+		return nil, fmt.Errorf("database file: %w", err)
+	}
 	if _, err := os.Stat(cfg.DB); errors.Is(err, fs.ErrNotExist) {
 		if err := os.MkdirAll(filepath.Dir(cfg.DB), 0o755); err != nil {
 			return nil, fmt.Errorf("database directory: %w", err)

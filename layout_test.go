@@ -44,7 +44,7 @@ var pure = []string{
 	"ovsdb", "ovsdb/schema", "ovsdb/query", "ovsdb/engine", "ovsdb/monitor", "ovsdb/jsontree",
 	"datapath/packet", "datapath/flow", "datapath/action",
 	"datapath/openflow", "datapath/openflow/ofp", "datapath/openflow/oxm", "datapath/openflow/ofpact", "datapath/trace",
-	"datapath/classifier", "datapath/ofproto", "datapath/xlate", "datapath/l2/fdb",
+	"datapath/classifier", "datapath/ofproto", "datapath/xlate", "datapath/trace", "datapath/l2/fdb",
 	"firmware/base/reconnect", "firmware/switchd/wanted", "firmware/switchd/odp", "asic/plan",
 	"cmd/internal/getopt", "cmd/internal/table", "cmd/internal/vsctl/ctl", "cmd/internal/vsctl/replica",
 }

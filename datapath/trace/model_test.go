@@ -177,7 +177,14 @@ func maskOf(trace string) (m flow.Match, ok bool) {
 		if name == "recirc_id" || name == "eth" || name == "in_port" || name == "skb_priority" {
 			continue
 		}
-		if f, ok := flow.FieldByName(name); ok && strings.Contains(v, "/") {
+		f, ok := flow.FieldByName(name)
+		switch name {
+		case "icmp_type":
+			f = flow.FieldICMPType
+		case "icmp_code":
+			f = flow.FieldICMPCode
+		}
+		if ok && (strings.Contains(v, "/") || f == flow.FieldICMPType || f == flow.FieldICMPCode) {
 			// Masks of megaflows are of any form.
 			val, mask, err := flow.ParseValue(f, v)
 			if err != nil {
@@ -207,17 +214,6 @@ func sameOut(trace string, got, want []string) bool {
 		got, want = slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))
 	}
 	return slices.Equal(got, want)
-}
-
-var allTags = regexp.MustCompile(`(\[[0-9a-f:]+\])+`)
-
-// untagged cuts all tags.
-func untagged(out []string) []string {
-	cut := make([]string, len(out))
-	for i, s := range out {
-		cut[i] = allTags.ReplaceAllString(s, "")
-	}
-	return cut
 }
 
 var header = regexp.MustCompile(` \d+=.*`)

@@ -52,10 +52,14 @@ func (c *ctx) action(a action.Action) bool {
 	case action.SetField:
 		if c.has(a.Field) {
 			c.setField(a.Field, a.Value, a.Mask.And(flow.Ones(a.Field.Bits())))
+		} else if !a.Legacy {
+			c.notef(NodeWarn, "unmet prerequisites for %v, set_field ignored", a.Field)
 		}
 	case action.Load:
 		if c.has(a.Dst.Field) {
 			c.setField(a.Dst.Field, flow.U128{Lo: a.Value}.Lsh(uint(a.Dst.Ofs)), a.Dst.Mask())
+		} else {
+			c.notef(NodeWarn, "unmet prerequisites for %v, set_field ignored", a.Dst.Field)
 		}
 	case action.Move:
 		if c.has(a.Dst.Field) && c.has(a.Src.Field) {

@@ -282,6 +282,10 @@ func (t *twin) present(f flow.Field) bool {
 		return et == 0x806
 	case flow.FieldTPSrc, flow.FieldTPDst:
 		return l4 && (proto == 6 || proto == 17)
+	case flow.FieldTCPSrc, flow.FieldTCPDst:
+		return l4 && proto == 6
+	case flow.FieldUDPSrc, flow.FieldUDPDst:
+		return l4 && proto == 17
 	case flow.FieldICMPType, flow.FieldICMPCode:
 		return l4 && (v4 && proto == 1 || v6 && proto == 58)
 	}

@@ -533,7 +533,7 @@ func (c *ctx) finalMask() flow.Mask {
 		}
 		return false
 	}
-	ethEnd, netEnd := flow.StageEnd[1], flow.StageEnd[2]
+	ethEnd, netEnd := flow.StageEnd[1], int(flow.FieldTPSrc.Info().Word)
 	if any(netEnd, flow.Words) {
 		if c.ip() {
 			m.SetAll(flow.FieldIPFrag)

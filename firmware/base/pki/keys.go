@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/fsnotify/fsnotify"
 )
 
 // Why a configuration cannot be made, in stock's words.
@@ -68,7 +70,8 @@ func newKeys(o Options, poll time.Duration) *Keys {
 		o.Now = time.Now
 	}
 	k := &Keys{o: o, kick: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
-	go k.watch(poll)
+	w, err := fsnotify.NewWatcher()
+	go k.watch(w, err, poll)
 	return k
 }
 

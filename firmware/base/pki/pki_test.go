@@ -351,6 +351,24 @@ func TestBootstrap(t *testing.T) {
 	}
 }
 
+// On a file system without links the file is written in place, with the same
+// promises but for a crash in the middle.
+func TestWriteInPlace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	if err := writeInPlace(path, []byte("text")); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := os.Stat(path); err != nil || st.Mode() != 0o444 {
+		t.Errorf("%v, %v", st, err)
+	}
+	if err := writeInPlace(path, []byte("other")); !errors.Is(err, os.ErrExist) {
+		t.Errorf("written over: %v", err)
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "text" {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
 // Many connections at once: one file, all dropped.
 func TestBootstrapRace(t *testing.T) {
 	dir := ovsPKI(t, []string{"sw"}, nil)

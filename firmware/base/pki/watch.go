@@ -15,10 +15,9 @@ const (
 
 // watch reads the files again when they change, until stop. Folders are
 // watched, not files: a rotation replaces these. At every poll it looks by
-// itself.
-func (k *Keys) watch(poll time.Duration) {
+// itself. Here err is why there is no w.
+func (k *Keys) watch(w *fsnotify.Watcher, err error, poll time.Duration) {
 	defer close(k.done)
-	w, err := fsnotify.NewWatcher()
 	if err != nil { // e.g. no inotify instances left
 		k.o.Log.Warn("files of keys are not watched, only looked at", "every", poll, "err", err)
 		w = &fsnotify.Watcher{} // its channels are nil: they never say anything

@@ -49,8 +49,8 @@ type tlsListener struct {
 	fails   chan error // at most 16 wait; more are dropped
 	done    chan struct{}
 	once    sync.Once
-	err     error // of Close
-	wg      sync.WaitGroup
+	err     error          // of Close
+	loop    sync.WaitGroup // the goroutine that accepts
 
 	mu      sync.Mutex
 	shaking []*handshake // the oldest first; at most max
@@ -63,7 +63,7 @@ type handshake struct {
 
 func newTLSListener(l net.Listener, cfg *tls.Config, limit int, timeout time.Duration) *tlsListener {
 	t := &tlsListener{Listener: l, cfg: cfg, max: limit, timeout: timeout, ready: make(chan net.Conn), fails: make(chan error, 16), done: make(chan struct{})}
-	t.wg.Add(1)
+	t.loop.Add(1)
 	go t.accept()
 	return t
 }
@@ -81,7 +81,8 @@ func (t *tlsListener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close stops listening and the handshakes, and waits until they are over.
+// Close stops listening and cuts the handshakes. It does not wait for these: a
+// slow CPU may be in the middle of a signature, and callers hold mutexes.
 func (t *tlsListener) Close() error {
 	t.once.Do(func() {
 		close(t.done)
@@ -92,7 +93,7 @@ func (t *tlsListener) Close() error {
 		}
 		t.mu.Unlock()
 	})
-	t.wg.Wait()
+	t.loop.Wait()
 	return t.err
 }
 
@@ -102,7 +103,7 @@ func (h *handshake) end(why error) {
 }
 
 func (t *tlsListener) accept() {
-	defer t.wg.Done()
+	defer t.loop.Done()
 	for {
 		nc, err := t.Listener.Accept()
 		if errors.Is(err, net.ErrClosed) {
@@ -131,7 +132,6 @@ func (t *tlsListener) accept() {
 			h.end(net.ErrClosed)
 		default:
 		}
-		t.wg.Add(1)
 		go t.shake(ctx, h)
 	}
 }
@@ -145,7 +145,6 @@ func (t *tlsListener) fail(err error) {
 }
 
 func (t *tlsListener) shake(ctx context.Context, h *handshake) {
-	defer t.wg.Done()
 	defer t.forget(h)
 	defer h.stop(nil)
 	tctx, cancel := context.WithTimeout(ctx, t.timeout)

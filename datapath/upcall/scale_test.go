@@ -37,6 +37,8 @@ type scale struct {
 	hosts [3]*netdev.RawSocket
 	got   chan string // "h2 00000007": the host and the packet's IPv4 source
 	n     int
+
+	perFlow float64 // bytes of Go's heap a megaflow, the datapath's own too
 }
 
 const scaleHosts = 100
@@ -144,7 +146,13 @@ func newScale(t testing.TB, kind string, n int) *scale {
 	for i := range scaleHosts {
 		l.s.Upcall(&dpif.Upcall{InPort: 2, Packet: dpif.Packet{Data: frame(macA, hostMAC(i), 0, 1, 2, 3, 4)}})
 	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
 	l.fill(n)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	l.perFlow = float64(int64(after.HeapAlloc)-int64(before.HeapAlloc)) / float64(n)
 	return l
 }
 
@@ -454,6 +462,7 @@ func BenchmarkScale(b *testing.B) {
 				b.ReportMetric(ms(time.Duration(wait[what].Load())), name+"-upcall-ms")
 			}
 			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(l.perFlow, "B/flow")
 			st := l.s.Stats()
 			b.ReportMetric(float64(st.Revalidated)/float64(b.N), "revalidated/op")
 			if st.Flows < n {

@@ -22,11 +22,14 @@ import (
 // times are printed.
 func TestE2EPortScale(t *testing.T) {
 	const batch = 20
-	n, single := 200, 20
-	if os.Getenv("WEIR_SOAK") != "" {
-		n, single = 1000, 100
-	}
 	eachDatapath(t, func(t *testing.T, r *rig) {
+		n, single := 200, 20
+		switch {
+		case os.Getenv("WEIR_SOAK") != "":
+			n, single = 1000, 100
+		case r.dp == "netdev":
+			n, single = 100, 10
+		}
 		r.bridge("br0")
 		r.quiet()
 		var b strings.Builder

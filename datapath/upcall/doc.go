@@ -77,6 +77,10 @@
 //
 // # Cost
 //
-// In November 2026, on two CPUs of a Xeon and Linux 6.18: see BenchmarkScale. A megaflow takes
-// 416 bytes here (BenchmarkAll), the datapath's own not counted.
+// In November 2026, on two CPUs of a Xeon and Linux 6.18, with 100,000 megaflows and 1,000 new
+// flows a second coming (BenchmarkScale): a rule that concerns one is in force after 4 ms (99th percentile
+// 34), a host with 1,000 that moves after 6 ms (93), a rule that changes all after
+// 0.37 s over soft and 0.62 s over bpf; a new flow waits for 77 ms at the longest meanwhile. A megaflow
+// takes 416 bytes of Go's memory here (BenchmarkAll); with the datapath's own 723 over soft, and
+// 469 over bpf besides the maps.
 package upcall

@@ -83,6 +83,7 @@ type Conn struct {
 	async   openflow.AsyncConfig
 	missLen uint16
 	id      uint16
+	bundles bundles
 
 	received, sent, dropped, errs atomic.Uint64
 }
@@ -153,17 +154,23 @@ func (c *Conn) Close(err error) {
 }
 
 // Reply sends ms as the answer to r. An *openflow.Error without Data gets the
-// first bytes of the request.
+// first bytes of the request, or of the message that it names in Of and whose
+// transaction id it then has.
 func (c *Conn) Reply(r *Request, ms ...openflow.Message) {
 	for _, m := range ms {
+		xid := r.XID
 		if e, ok := m.(*openflow.Error); ok {
 			c.errs.Add(1)
+			raw := r.Raw
+			if e.Of != nil {
+				raw, xid = e.Of, openflow.ParseHeader(e.Of).XID
+			}
 			if e.Data == nil {
-				e = &openflow.Error{Kind: e.Kind, Numbers: e.Numbers, Data: append([]byte(nil), r.Raw[:min(len(r.Raw), errorData)]...)}
+				e = &openflow.Error{Kind: e.Kind, Numbers: e.Numbers, Data: append([]byte(nil), raw[:min(len(raw), errorData)]...)}
 				m = e
 			}
 		}
-		c.send(r.XID, m, false)
+		c.send(xid, m, false)
 	}
 }
 
@@ -324,6 +331,7 @@ func (c *Conn) run(connected func()) (err error) {
 		return c.discard()
 	}
 	c.sw.handler.Connected(c)
+	defer c.bundles.stop()
 	defer func() { c.sw.handler.Disconnected(c, c.reason(err)) }()
 	return c.serve(f)
 }
@@ -437,7 +445,7 @@ func (c *Conn) dispatch(b []byte) {
 		c.Reply(r, &openflow.Error{Kind: k})
 		return
 	}
-	if !c.own(r) {
+	if !c.own(r) && !c.bundled(r) {
 		c.sw.handler.Handle(c, r)
 	}
 }

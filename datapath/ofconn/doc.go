@@ -15,7 +15,8 @@
 // A Conn negotiates the version, answers echoes, probes a silent peer, keeps
 // what belongs to the connection alone (flow format, packet-in format, role,
 // asynchronous configuration, miss_send_len) and hands every other request to
-// the Handler, which the consumer writes. Messages that cannot be read are answered with the
+// the Handler, which the consumer writes. It keeps bundles (package bundle) and hands them over as one
+// *openflow.Bundle when they are committed. Messages that cannot be read are answered with the
 // error of their Kind and the first 64 bytes of the message.
 //
 // # Who gets what

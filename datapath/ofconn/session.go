@@ -38,7 +38,8 @@ func (c *Conn) refuse(m openflow.Message) ofp.Kind {
 		*openflow.TableDescReply, *openflow.GroupDescReply, *openflow.GroupStatsReply, *openflow.GroupFeaturesReply,
 		*openflow.MeterFeaturesReply, *openflow.MeterConfigReply, *openflow.MeterStatsReply:
 		return ofp.BRCBadType
-	case *openflow.FlowMod, *openflow.PacketOut, *openflow.PortMod, *openflow.GroupMod, *openflow.MeterMod:
+	case *openflow.FlowMod, *openflow.PacketOut, *openflow.PortMod, *openflow.GroupMod, *openflow.MeterMod,
+		*openflow.BundleControl, *openflow.BundleAdd:
 		return c.modification()
 	case *openflow.TableFeaturesRequest:
 		if m.Set {

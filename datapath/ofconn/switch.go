@@ -24,13 +24,14 @@ const DefaultPort = 6653
 
 // Options of a Switch. Zero values mean the defaults.
 type Options struct {
-	Versions ofp.Versions  // allowed; default: all that package openflow speaks
-	Probe    time.Duration // of passive connections; 0: none
-	Queue    int           // bytes that wait for a peer; default 1 MiB
-	Stall    time.Duration // after which a peer that takes nothing is disconnected; default 10 s
-	Conns    int           // passive connections; default 64
-	TLS      TLS           // nil: ssl: and pssl: targets do not open
-	Log      *slog.Logger  // default: slog.Default
+	Versions ofp.Versions                 // allowed; default: all that package openflow speaks
+	Probe    time.Duration                // of passive connections; 0: none
+	Queue    int                          // bytes that wait for a peer; default 1 MiB
+	Stall    time.Duration                // after which a peer that takes nothing is disconnected; default 10 s
+	Conns    int                          // passive connections; default 64
+	TLS      TLS                          // nil: ssl: and pssl: targets do not open
+	Check    func(openflow.Message) error // refuses, with an ofp.Kind, messages that bundles cannot hold; nil: nothing
+	Log      *slog.Logger                 // default: slog.Default
 	Now      func() time.Time
 }
 

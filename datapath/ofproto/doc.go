@@ -29,8 +29,12 @@
 //     importance, age and, unless told otherwise, the cookie. An addition that
 //     replaces a rule keeps the counters unless OFPFF_RESET_COUNTS (which the codec sets
 //     for OpenFlow 1.0 and 1.1). The time of the last packet stays in any case.
-//   - Groups and meters do not exist yet: what refers to one is refused with
-//     OFPBAC_BAD_OUT_GROUP or OFPMMFC_INVALID_METER.
+//   - A rule can refer only to groups that exist (OFPBAC_BAD_OUT_GROUP), a bucket to any,
+//     and to its own: loops end in translation. A group that is deleted takes the rules
+//     that refer to it along.
+//   - A modification of a group starts its counters and those of its buckets anew and keeps
+//     its age; an insertion or removal of buckets starts those of the group anew.
+//   - Meters do not exist yet: what refers to one is refused with OFPMMFC_INVALID_METER.
 //
 // # Counters
 //
@@ -40,7 +44,8 @@
 //
 // # Bounds
 //
-// A table holds at most MaxRules rules (more: OFPFMFC_TABLE_FULL).
+// A table holds at most MaxRules rules (more: OFPFMFC_TABLE_FULL), a bridge at most
+// MaxGroups groups (OFPGMFC_OUT_OF_GROUPS) with MaxBuckets buckets (OFPGMFC_OUT_OF_BUCKETS).
 //
 // # Threads
 //

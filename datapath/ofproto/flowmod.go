@@ -52,6 +52,7 @@ func (b *Bridge) add(m *openflow.FlowMod, now time.Time, eff *Effects) error {
 	t := b.makeTable(tab)
 	if old := t.cls.Find(&m.Match, prio); old != nil {
 		r := old.Value
+		b.undo.changing(r)
 		r.Cookie, r.Flags, r.Importance = m.NewCookie, m.Flags, m.Importance
 		r.IdleTimeout, r.HardTimeout = m.IdleTimeout, m.HardTimeout
 		r.Created, r.Modified = now, now
@@ -80,7 +81,9 @@ func (b *Bridge) add(m *openflow.FlowMod, now time.Time, eff *Effects) error {
 // instruct gives r new instructions.
 func (b *Bridge) instruct(r *Rule, in *action.Instructions, eff *Effects) {
 	c := *in
+	b.unlinkGroups(r)
 	r.Instr = &c
+	b.linkGroups(r)
 	eff.changed(RuleModified, r)
 }
 
@@ -102,6 +105,7 @@ func (b *Bridge) modify(m *openflow.FlowMod, now time.Time, eff *Effects) error 
 		}
 	}
 	for _, r := range rules {
+		b.undo.changing(r)
 		if m.ModifyCookie && m.NewCookie != ^uint64(0) {
 			r.Cookie = m.NewCookie
 		}
@@ -185,10 +189,10 @@ func (b *Bridge) check(in *action.Instructions, tab uint8) error {
 	if in.Meter != 0 {
 		return ofp.MMFCInvalidMeter
 	}
-	if err := checkList(in.Apply); err != nil {
+	if err := b.checkList(in.Apply); err != nil {
 		return err
 	}
-	if err := checkList(in.Write); err != nil {
+	if err := b.checkList(in.Write); err != nil {
 		return err
 	}
 	if in.HasGoto && in.Goto <= tab {
@@ -197,7 +201,8 @@ func (b *Bridge) check(in *action.Instructions, tab uint8) error {
 	return nil
 }
 
-func checkList(l action.List) (err error) {
+// checkList refuses actions that no list may have.
+func (b *Bridge) checkList(l action.List) (err error) {
 	walk(l, func(a action.Action) bool {
 		switch a := a.(type) {
 		case action.Output:
@@ -213,7 +218,9 @@ func checkList(l action.List) (err error) {
 				err = ofp.BACBadArgument
 			}
 		case action.Group:
-			err = ofp.BACBadOutGroup
+			if b.groups[a.ID] == nil {
+				err = ofp.BACBadOutGroup
+			}
 		case action.Meter:
 			err = ofp.MMFCInvalidMeter
 		case action.SetField:

@@ -3,7 +3,6 @@
 package ofproto
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -28,14 +27,12 @@ func (b *Bridge) Handle(c ConnInfo, m openflow.Message, now time.Time) (replies 
 	var err error
 	switch m := m.(type) {
 	case *openflow.FlowMod:
-		if c.Version > ofp.V10 && m.Command == openflow.FlowAdd && m.Table == openflow.TableAll {
-			err = ofp.FMFCBadTableId // only OpenFlow 1.0 lets the switch choose
-			break
-		}
-		eff, err = b.FlowMod(m, now)
+		eff, err = b.flowMod(c, m, now)
+	case *openflow.Bundle:
+		return b.commit(c, m, now)
 	case *openflow.PacketOut:
 		if err = b.checkPacketOut(m); err == nil {
-			eff.Out = m
+			eff.Out = append(eff.Out, m)
 		}
 	case *openflow.PortMod:
 		eff, err = b.portMod(m)
@@ -97,32 +94,37 @@ func (b *Bridge) Handle(c ConnInfo, m openflow.Message, now time.Time) (replies 
 		} else {
 			one(&openflow.QueueGetConfigReply{Port: m.Port})
 		}
+	case *openflow.GroupMod:
+		eff, err = b.GroupMod(m, now)
+	case *openflow.GroupDescRequest:
+		one(b.groupDesc(m.Group))
+	case *openflow.GroupStatsRequest:
+		one(b.groupStats(m.Group, now))
+	case *openflow.GroupFeaturesRequest:
+		one(groupFeatures())
 	default:
-		err = b.groupsAndMeters(m, one)
+		err = b.meters(m, one)
 	}
 	if err != nil {
-		var k ofp.Kind
-		if !errors.As(err, &k) {
-			k = ofp.BRCEperm
-		}
-		one(&openflow.Error{Kind: k})
+		one(&openflow.Error{Kind: kindOf(err)})
 	}
 	return replies, eff
+}
+
+// flowMod is FlowMod for a message of a connection.
+func (b *Bridge) flowMod(c ConnInfo, m *openflow.FlowMod, now time.Time) (Effects, error) {
+	if c.Version > ofp.V10 && m.Command == openflow.FlowAdd && m.Table == openflow.TableAll {
+		return Effects{}, ofp.FMFCBadTableId // only OpenFlow 1.0 lets the switch choose
+	}
+	return b.FlowMod(m, now)
 }
 
 // allQueues means all queues of a port (OFPQ_ALL).
 const allQueues = 0xffffffff
 
-// groupsAndMeters answers for a switch that has none and can have none.
-func (b *Bridge) groupsAndMeters(m openflow.Message, one func(openflow.Message)) error {
+// meters answers for a switch that has none and can have none.
+func (b *Bridge) meters(m openflow.Message, one func(openflow.Message)) error {
 	switch m := m.(type) {
-	case *openflow.GroupMod:
-		switch m.Command {
-		case openflow.GroupAdd:
-			return ofp.GMFCOutOfGroups
-		case openflow.GroupModify:
-			return ofp.GMFCUnknownGroup
-		} // deleting a group that is not there is no error
 	case *openflow.MeterMod:
 		switch m.Command {
 		case openflow.MeterAdd:
@@ -130,12 +132,6 @@ func (b *Bridge) groupsAndMeters(m openflow.Message, one func(openflow.Message))
 		case openflow.MeterModify:
 			return ofp.MMFCUnknownMeter
 		}
-	case *openflow.GroupDescRequest:
-		one(&openflow.GroupDescReply{})
-	case *openflow.GroupStatsRequest:
-		one(&openflow.GroupStatsReply{})
-	case *openflow.GroupFeaturesRequest:
-		one(&openflow.GroupFeaturesReply{})
 	case *openflow.MeterFeaturesRequest:
 		one(&openflow.MeterFeaturesReply{})
 	case *openflow.MeterConfigRequest:
@@ -168,7 +164,7 @@ func (b *Bridge) checkPacketOut(m *openflow.PacketOut) error {
 			return ofp.BRCBadPort
 		}
 	}
-	return checkList(m.Actions)
+	return b.checkList(m.Actions)
 }
 
 func (b *Bridge) features() *openflow.FeaturesReply {
@@ -176,7 +172,7 @@ func (b *Bridge) features() *openflow.FeaturesReply {
 		DatapathID: b.DatapathID,
 		Tables:     VisibleTables,
 		Capabilities: openflow.CapFlowStats | openflow.CapTableStats | openflow.CapPortStats |
-			openflow.CapGroupStats | openflow.CapQueueStats | openflow.CapARPMatchIP,
+			openflow.CapGroupStats | openflow.CapQueueStats | openflow.CapARPMatchIP | openflow.CapBundles,
 		Actions: 1<<12 - 1, // OpenFlow 1.0, 5.2.4: OFPAT_OUTPUT to OFPAT_ENQUEUE
 		Ports:   b.descs(),
 	}

@@ -32,7 +32,10 @@ type Error struct {
 	// Numbers are what was received; ignored when sending unless Kind is
 	// ofp.NoError.
 	Numbers ofp.Numbers
-	Data    []byte // the first bytes (64 at least) of the message refused
+	// Of, if not nil, is the message that is refused, where that is not the request that is
+	// answered: one of a bundle. Encode does not look at it; package ofconn does.
+	Of   []byte
+	Data []byte // the first bytes (64 at least) of the message refused
 }
 
 // EchoRequest asks for an EchoReply with the same data.

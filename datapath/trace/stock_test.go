@@ -60,6 +60,10 @@ func TestPipeline(t *testing.T) {
 	t.Logf("seeds %d to %d in %v: %d flows, %d traces equal, %d megaflows held against a second packet",
 		*seed, *seed+uint64(done)-1, time.Since(start).Round(time.Millisecond), c.flows, c.traces, c.second)
 	t.Logf("%d more traces have three tags, %d lose the inner one in the stock switch", c.deep, c.inner)
+	t.Logf("%d with IP protocol 0 left as they are by the stock switch, %d later fragments of ICMP written by it", c.proto0, c.icmp)
+	if 20*(c.proto0+c.icmp) > c.traces {
+		t.Errorf("%d and %d such traces of %d are too many", c.proto0, c.icmp, c.traces)
+	}
 	if c.inner*20 > c.traces {
 		t.Errorf("%d inner tags lost, in %d traces: more than that NORMAL explains", c.inner, c.traces)
 	}
@@ -76,7 +80,7 @@ func TestPipeline(t *testing.T) {
 }
 
 type count struct {
-	flows, traces, second, equal, smaller, larger, badSeeds, deep, inner, proto0 int
+	flows, traces, second, equal, smaller, larger, badSeeds, deep, inner, proto0, icmp int
 }
 
 func (l *lab) round(seed uint64, c *count) {
@@ -117,12 +121,18 @@ func (l *lab) round(seed uint64, c *count) {
 			c.deep++
 			continue
 		}
+		// The stock switch (3.1) takes later fragments of ICMP to have a type and a code also where these are
+		// written. Ours does not write into the payload.
+		if strings.Contains(ours, "unmet prerequisites for icmp") {
+			c.icmp++
+			continue
+		}
 		if a, b := canonical(ours), canonical(theirs); a != b {
 			fail(text, "ours\n%s\ntheirs\n%s\nfirst difference:\n%s", ours, theirs, firstDiff(a, b))
 		}
 		// Protocol 0: the stock switch takes a packet for one without IP header when it comes to rewriting
 		// that. (The megaflow names nw_proto=0, since CVE-2023-1668.) Ours rewrites it.
-		if proto0(&k) && sameOut(ours, targets(got), targets(want)) {
+		if proto0(&k) && !sameOut(ours, got, want) && sameOut(ours, targets(got), targets(want)) {
 			c.proto0++
 			got = want
 		}

@@ -16,6 +16,7 @@ type outcome struct {
 	actions []dpif.Action
 	pis     []xlate.PacketIn
 	hits    []hit
+	groups  []xlate.GroupHit
 	learn   []xlate.Learn
 	err     error
 
@@ -26,7 +27,7 @@ type outcome struct {
 
 // is reports whether r yields o again.
 func (o *outcome) is(r *xlate.Result) bool {
-	return o.does(r) && sameHits(o.hits, r.Hits) && slices.Equal(o.learn, r.Learn) && sameErr(o.err, r.Err)
+	return o.does(r) && sameHits(o.hits, r.Hits) && slices.Equal(o.groups, r.Groups) && slices.Equal(o.learn, r.Learn) && sameErr(o.err, r.Err)
 }
 
 // does reports whether r does the same with packets.
@@ -70,7 +71,7 @@ func (t *outcomes) get(r *xlate.Result) *outcome {
 			}
 		}
 	}
-	o := &outcome{actions: slices.Clip(r.Actions), pis: r.PacketIns, learn: r.Learn, err: r.Err, hash: h, n: 1}
+	o := &outcome{actions: slices.Clip(r.Actions), pis: r.PacketIns, groups: r.Groups, learn: r.Learn, err: r.Err, hash: h, n: 1}
 	if len(r.Hits) > 0 {
 		o.hits = make([]hit, len(r.Hits))
 		for i, h := range r.Hits {

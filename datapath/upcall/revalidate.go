@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/dpif"
 	"github.com/weirswitch/weir/datapath/l2/fdb"
 	"github.com/weirswitch/weir/datapath/ofproto"
@@ -18,7 +19,7 @@ import (
 // apply adds to the backlog what depends on changes of a bridge. s.mu is held for
 // writing, and was when they were made.
 func (s *Switch) apply(b *bridge, eff *ofproto.Effects) {
-	if len(eff.Changes) == 0 && len(eff.Ports) == 0 && !eff.Fragments {
+	if len(eff.Changes) == 0 && len(eff.Ports) == 0 && len(eff.Groups) == 0 && !eff.Fragments {
 		return
 	}
 	s.ix.mu.Lock()
@@ -38,6 +39,9 @@ func (s *Switch) affected(br *xlate.Bridge, eff *ofproto.Effects) {
 		} else {
 			s.ix.users(br, c.Rule)
 		}
+	}
+	for _, id := range eff.Groups {
+		s.ix.dependants(depKey{br: br, kind: xlate.DepGroup, port: action.Port(id)})
 	}
 	for _, no := range eff.Ports {
 		s.ix.dependants(depKey{br: br, kind: xlate.DepPort, port: no})
@@ -272,11 +276,12 @@ func (s *Switch) Flush() {
 	}
 }
 
-// ledger is what is to be credited to rules and tables, which takes Switch.mu for writing.
+// ledger is what is to be credited to rules, tables and groups, which takes Switch.mu for writing.
 type ledger []entry
 
 type entry struct {
 	hits           []hit
+	groups         []xlate.GroupHit
 	packets, bytes uint64
 	used           time.Time
 }
@@ -291,6 +296,9 @@ func (l ledger) credit() {
 			} else {
 				h.br.OF.CreditTable(h.table, 0, e.packets)
 			}
+		}
+		for _, g := range e.groups {
+			g.Credit(e.packets, e.bytes)
 		}
 	}
 }
@@ -318,7 +326,7 @@ func (s *Switch) credit(f *megaflow, st dpif.FlowStats, now time.Time, led *ledg
 	if p == 0 {
 		return false
 	}
-	*led = append(*led, entry{f.out.hits, p, b, s.at(f.used)})
+	*led = append(*led, entry{f.out.hits, f.out.groups, p, b, s.at(f.used)})
 	return true
 }
 
@@ -331,6 +339,7 @@ func (s *Switch) creditOnce(r *xlate.Result, n int, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, h := range r.Hits {
-		ledger{{[]hit{{h.Bridge, h.Rule, h.Table}}, 1, uint64(n), now}}.credit()
+		ledger{{[]hit{{h.Bridge, h.Rule, h.Table}}, nil, 1, uint64(n), now}}.credit()
 	}
+	ledger{{nil, r.Groups, 1, uint64(n), now}}.credit()
 }

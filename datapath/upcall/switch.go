@@ -227,8 +227,8 @@ func (s *Switch) Handle(name string, c ofproto.ConnInfo, m openflow.Message, now
 	_, barrier := m.(*openflow.BarrierRequest)
 	s.settle(barrier)
 	s.deliver(b.x.Name, &eff)
-	if eff.Out != nil {
-		s.packetOut(name, eff.Out, now)
+	for _, m := range eff.Out {
+		s.packetOut(name, m, now)
 	}
 	return replies
 }
@@ -236,7 +236,8 @@ func (s *Switch) Handle(name string, c ofproto.ConnInfo, m openflow.Message, now
 // freshen brings counters up to date where the answer to m shows them.
 func (s *Switch) freshen(m openflow.Message, now time.Time) {
 	switch m := m.(type) {
-	case *openflow.FlowStatsRequest, *openflow.AggregateRequest, *openflow.TableStatsRequest:
+	case *openflow.FlowStatsRequest, *openflow.AggregateRequest, *openflow.TableStatsRequest, *openflow.GroupStatsRequest,
+		*openflow.Bundle:
 	case *openflow.FlowMod:
 		if m.Command != openflow.FlowDelete && m.Command != openflow.FlowDeleteStrict {
 			return

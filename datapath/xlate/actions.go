@@ -47,6 +47,8 @@ func (c *ctx) action(a action.Action) bool {
 		c.resubmit(a)
 	case action.Clone:
 		c.clone(a.Actions)
+	case action.Group:
+		return c.group(a.ID)
 	case action.Exit:
 		c.exit = true
 	case action.SetField:
@@ -106,8 +108,6 @@ func (c *ctx) action(a action.Action) bool {
 
 func name(a action.Action) string {
 	switch a.(type) {
-	case action.Group:
-		return "group"
 	case action.Meter:
 		return "meter"
 	case action.PushMPLS:
@@ -154,6 +154,8 @@ func (c *ctx) output(port action.Port, maxLen uint16, miss bool) {
 		switch {
 		case c.packetOut:
 			r = openflow.ReasonPacketOut
+		case c.inBucket:
+			r = openflow.ReasonGroup
 		case c.inSet:
 			r = openflow.ReasonActionSet
 		}

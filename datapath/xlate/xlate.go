@@ -47,13 +47,14 @@ const (
 	DepMAC   DepKind = iota // where an address is (or that it is unknown)
 	DepPort                 // existence and settings of a port
 	DepFlood                // the set of ports and all their settings
+	DepGroup                // a group, or that there is none
 )
 
 // Dep is one such thing.
 type Dep struct {
 	Bridge *Bridge
 	MAC    uint64
-	Port   action.Port
+	Port   action.Port // of DepGroup: the group's number
 	VLAN   uint16
 	Kind   DepKind
 }
@@ -88,6 +89,7 @@ type Result struct {
 	Deps      []Dep
 	Learn     []Learn
 	PacketIns []PacketIn
+	Groups    []GroupHit
 	// Err says why the packet is dropped if the translation failed.
 	Err error
 	// Trace is the record of what was decided, if In asked for it.
@@ -141,6 +143,7 @@ type ctx struct {
 	stackSize int
 	set       action.List
 	inSet     bool
+	inBucket  bool // the list under way is a bucket's own
 	packetOut bool
 }
 
@@ -299,8 +302,8 @@ func (c *ctx) tableAction(inPort action.Port, tab uint8, miss, deepens bool) *of
 		c.fail(ErrTooManyResubmits)
 		return nil
 	}
-	oldTable, oldRule := c.table, c.rule
-	c.table = tab
+	oldTable, oldRule, inBucket := c.table, c.rule, c.inBucket
+	c.table, c.inBucket = tab, false
 	r, drop := c.lookup(inPort, tab)
 	packetIn := r == nil && miss && !drop && c.wantsMiss()
 	old := c.enterTable(tab, r, drop, packetIn)
@@ -319,7 +322,7 @@ func (c *ctx) tableAction(inPort action.Port, tab uint8, miss, deepens bool) *of
 		c.controller(action.Controller{MaxLen: 0xffff, Reason: uint8(openflow.ReasonImplicitMiss)})
 	}
 	c.leave(old)
-	c.table, c.rule = oldTable, oldRule
+	c.table, c.rule, c.inBucket = oldTable, oldRule, inBucket
 	return r
 }
 
@@ -487,7 +490,7 @@ func orderSet(set action.List) (list action.List) {
 			last[queue] = a
 		case action.Group:
 			last[group] = a
-		case action.Output, action.OutputReg, action.OutputTrunc, action.Enqueue, action.Controller:
+		case action.Output:
 			last[output] = a
 		case action.Resubmit:
 			last[resubmit] = a

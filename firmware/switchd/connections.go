@@ -106,7 +106,8 @@ func (b *ofBridge) Handle(c *ofconn.Conn, r *ofconn.Request) {
 		}
 	}
 	c.Reply(r, replies...)
-	if _, ok := r.Msg.(*openflow.PortMod); ok {
+	switch r.Msg.(type) {
+	case *openflow.PortMod, *openflow.Bundle:
 		b.kick()
 	}
 }
@@ -167,7 +168,7 @@ func (b *bridges) add(w *wanted.BridgeState) *ofBridge {
 		name: w.Name, cfg: b.cfg, kick: b.kick, versions: versions(w.Protocols),
 		doors: map[string]*ofconn.Listener{}, remotes: map[ovsdb.UUID]*ofRemote{},
 	}
-	br.sw = ofconn.New(br, ofconn.Options{Versions: br.versions, Log: b.log.With("bridge", w.Name), Now: b.cfg.Now, TLS: b.tls})
+	br.sw = ofconn.New(br, ofconn.Options{Check: ofproto.Check, Versions: br.versions, Log: b.log.With("bridge", w.Name), Now: b.cfg.Now, TLS: b.tls})
 	b.mu.Lock()
 	b.all[w.Name] = br
 	b.mu.Unlock()

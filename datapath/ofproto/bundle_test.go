@@ -200,3 +200,39 @@ func describe(b *Bridge) string {
 	fmt.Fprintf(&s, "%+v\n%+v\n%+v\n", b.groupDesc(action.GroupAll), b.groupStats(action.GroupAll, t0).Groups, b.descs())
 	return s.String()
 }
+
+// TestGroupBounds holds that a bridge has no more groups and buckets than it may.
+func TestGroupBounds(t *testing.T) {
+	b := New(nil)
+	add := func(cmd openflow.GroupModCommand, id uint32, buckets int) ofp.Kind {
+		m := &openflow.GroupMod{Command: cmd, CommandBucket: openflow.BucketLast, GroupDesc: openflow.GroupDesc{Group: id, Buckets: make([]openflow.Bucket, buckets)}}
+		for i := range m.Buckets {
+			m.Buckets[i].ID = uint32(i)
+		}
+		return kind(first(b.Handle(ConnInfo{}, m, t0)))
+	}
+	for id := range uint32(MaxGroups) {
+		if k := add(openflow.GroupAdd, id, 0); k != ofp.NoError {
+			t.Fatalf("group %d: %v", id, k)
+		}
+	}
+	if k := add(openflow.GroupAdd, MaxGroups, 0); k != ofp.GMFCOutOfGroups {
+		t.Errorf("one group too many: %v", k)
+	}
+	const n = 4096
+	for i := range MaxBuckets / n {
+		if k := add(openflow.GroupModify, uint32(i), n); k != ofp.NoError {
+			t.Fatalf("%d buckets: %v", i*n, k)
+		}
+	}
+	if k := add(openflow.GroupModify, 100, 1); k != ofp.GMFCOutOfBuckets {
+		t.Errorf("one bucket too many: %v", k)
+	}
+	if k := add(openflow.GroupInsertBucket, 100, 1); k != ofp.GMFCOutOfBuckets {
+		t.Errorf("one bucket too many, inserted: %v", k)
+	}
+	add(openflow.GroupDelete, 0, 0)
+	if k := add(openflow.GroupModify, 100, n); k != ofp.NoError || b.buckets != MaxBuckets {
+		t.Errorf("after a deletion: %v, %d buckets", k, b.buckets)
+	}
+}

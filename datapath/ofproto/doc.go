@@ -36,6 +36,12 @@
 //     its age; an insertion or removal of buckets starts those of the group anew.
 //   - Meters do not exist yet: what refers to one is refused with OFPMMFC_INVALID_METER.
 //
+// # Bundles
+//
+// A bundle is applied in order, and as a whole or not at all: each change is noted in an undo log,
+// and at the first refusal all are taken back, the last first, to the same Rules and Groups.
+// Rules have no versions: the caller keeps lookups out while a bundle is committed.
+//
 // # Counters
 //
 // Rules count what megaflows that used them counted; package upcall brings it

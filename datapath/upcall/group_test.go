@@ -3,12 +3,14 @@
 package upcall
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/flow"
 	"github.com/weirswitch/weir/datapath/openflow"
+	"github.com/weirswitch/weir/datapath/openflow/ofp"
 )
 
 func (l *lab) groupMod(cmd openflow.GroupModCommand, id uint32, typ openflow.GroupType, bs ...openflow.Bucket) {
@@ -98,4 +100,49 @@ func TestGroups(t *testing.T) {
 	if fr, ok := a[0].Msg.(*openflow.FlowRemoved); !ok || fr.Reason != openflow.RemovedGroupDelete || fr.Packets != 7 {
 		t.Errorf("flow_removed %+v", a[0].Msg)
 	}
+}
+
+// grouped is a random modification with a group among the actions.
+func grouped(r *rand.Rand) openflow.FlowMod {
+	m := randomMod(r)
+	if r.IntN(3) == 0 {
+		m.Instructions.Write = action.List{action.Group{ID: r.Uint32N(4)}}
+	} else {
+		m.Instructions.Apply = append(m.Instructions.Apply, action.Group{ID: r.Uint32N(4)})
+	}
+	return m
+}
+
+func randomBuckets(r *rand.Rand) (bs []openflow.Bucket) {
+	for range 1 + r.IntN(3) {
+		b := bucketTo(action.Port(r.IntN(5)), action.Port(1+r.IntN(5)))
+		b.Weight = uint16(r.IntN(3))
+		switch r.IntN(4) {
+		case 0:
+			b.Actions = append(b.Actions, action.SetField{Field: flow.FieldEthDst, Value: flow.U128{Lo: macA}, Mask: flow.Ones(48)})
+		case 1:
+			b.Actions = action.List{action.Group{ID: r.Uint32N(4)}}
+		case 2:
+			b.Actions = action.List{action.Resubmit{InPort: action.PortInPort, Table: uint8(1 + r.IntN(2))}}
+		}
+		bs = append(bs, b)
+	}
+	return bs
+}
+
+// bundle commits some random modifications, of which one may be refused.
+func (l *lab) bundle(r *rand.Rand) {
+	l.t.Helper()
+	proto := openflow.Proto{Version: ofp.V15}
+	b := &openflow.Bundle{Proto: proto}
+	for range 1 + r.IntN(4) {
+		m := grouped(r)
+		m.BufferID, m.OutPort, m.OutGroup = openflow.NoBuffer, action.PortAny, action.GroupAny
+		raw, err := openflow.Encode(proto, 1, &openflow.BundleAdd{Msg: &m})
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		b.Added = append(b.Added, raw)
+	}
+	l.handle("br0", b)
 }

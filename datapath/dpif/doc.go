@@ -18,7 +18,8 @@
 // A Flow is a key under a mask with actions and an ID that the caller chooses
 // (never 0, never used twice while the datapath lives). Flows may overlap, but
 // then the caller guarantees that they agree for every packet that matches
-// both, so that any order of lookup is right. Key bits outside the mask are
+// both, so that any order of lookup is right (but for the moment in which it replaces
+// them one by one). Key bits outside the mask are
 // zero. Only FieldInPort, FieldRecircID, FieldSkbPriority, FieldPktMark,
 // FieldDPHash, the conntrack and tunnel fields and the packet's own fields
 // occur; which of them a datapath can match is in Features.Match, and a Flow

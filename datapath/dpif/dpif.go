@@ -40,7 +40,7 @@ type Flow struct {
 	ID      FlowID
 	Key     flow.Key
 	Mask    *flow.Mask // shared between flows, never changed
-	Actions []Action
+	Actions []Action   // shared between flows, never changed
 }
 
 // FlowStats are a megaflow's counters.

@@ -56,12 +56,14 @@ type RawConfig struct {
 	// RcvBuf and SndBuf bound the kernel's memory for frames that wait, in bytes as
 	// SO_RCVBUF counts; 0 is 4 MiB. At the bound frames are dropped.
 	RcvBuf, SndBuf int
+	// Buffers are shared with other sockets; nil: the socket has its own.
+	Buffers *RawBuffers
 }
 
 // RawSocket sends and receives whole frames on one device: an AF_PACKET socket
 // with PACKET_VNET_HDR, so that trains of segments (GSO) and checksums that are
 // not finished pass both ways. Send may be called by many goroutines, ReadBatch
-// by one at a time; Close ends both. No call allocates.
+// by one at a time; Close ends both. No call allocates, but for buffers that are all in use.
 type RawSocket struct {
 	file *os.File
 	conn syscall.RawConn
@@ -73,19 +75,49 @@ type RawSocket struct {
 	sendErr syscall.Errno
 	sendFn  func(fd uintptr) bool
 
-	recv *rawRecv
+	bufs   *RawBuffers
+	recv   *rawRecv // nil while it waits
+	recvN  int
+	recvEr syscall.Errno
+	recvFn func(fd uintptr) bool
 }
 
 // rawRecv is what recvmmsg(2) fills.
 type rawRecv struct {
-	msgs  [rawBatch]mmsghdr
-	iov   [rawBatch][2]unix.Iovec
-	vnet  [rawBatch]VnetHdr
-	ctl   [rawBatch][64]byte
-	buf   []byte // rawBatch slots of rawSlot bytes
-	n     int
-	errno syscall.Errno
-	fn    func(fd uintptr) bool
+	msgs [rawBatch]mmsghdr
+	iov  [rawBatch][2]unix.Iovec
+	vnet [rawBatch]VnetHdr
+	ctl  [rawBatch][64]byte
+	buf  []byte // rawBatch slots of rawSlot bytes
+}
+
+// RawBuffers are receive buffers, of some 520 KiB, that RawSockets take while there is
+// something to receive, so that a thousand that wait need none. The zero value keeps none.
+type RawBuffers struct {
+	Keep int // buffers that nobody uses and that are kept, at most
+
+	mu   sync.Mutex
+	free []*rawRecv
+}
+
+func (b *RawBuffers) get() *rawRecv {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n := len(b.free); n > 0 {
+		r := b.free[n-1]
+		b.free[n-1] = nil
+		b.free = b.free[:n-1]
+		return r
+	}
+	return &rawRecv{buf: make([]byte, rawBatch*rawSlot)}
+}
+
+func (b *RawBuffers) put(r *rawRecv) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.free) < b.Keep {
+		b.free = append(b.free, r)
+	}
 }
 
 // mmsghdr is struct mmsghdr (recvmmsg(2)); Go pads it as C does.
@@ -130,8 +162,10 @@ func OpenRaw(ifindex int, cfg RawConfig) (s *RawSocket, err error) {
 	s.sendHdr.SetIovlen(2)
 	s.sendFn = s.sendmsg
 	if cfg.Receive {
-		s.recv = &rawRecv{buf: make([]byte, rawBatch*rawSlot)}
-		s.recv.fn = s.recv.recvmmsg
+		if s.bufs = cfg.Buffers; s.bufs == nil {
+			s.bufs = &RawBuffers{Keep: 1}
+		}
+		s.recvFn = s.recvmmsg
 	}
 	return s, nil
 }
@@ -228,7 +262,50 @@ func (s *RawSocket) sendmsg(fd uintptr) bool {
 // kernel has dropped that. A device that goes down is not an error; one that is
 // removed sends nothing more.
 func (s *RawSocket) ReadBatch() (int, error) {
-	r := s.recv
+	for {
+		if err := s.conn.Read(s.recvFn); err != nil {
+			s.release()
+			// There is no deadline, so the file has been closed; the poller's
+			// own error for that is not os.ErrClosed.
+			return 0, fmt.Errorf("read packet socket: %w", os.ErrClosed)
+		}
+		switch s.recvEr {
+		case 0:
+			return s.recvN, nil
+		case unix.EINVAL: // packet_rcv_vnet in net/packet/af_packet.c
+			return 0, nil
+		case unix.ENETDOWN, unix.EINTR, unix.ENOBUFS:
+			// A pending error of the socket, cleared by reading it.
+		default:
+			return 0, os.NewSyscallError("recvmmsg", s.recvEr)
+		}
+	}
+}
+
+// release gives the buffer back.
+func (s *RawSocket) release() {
+	if s.recv != nil {
+		s.bufs.put(s.recv)
+		s.recv = nil
+	}
+}
+
+// recvmmsg reads what is there; without anything the socket is to wait, without a buffer.
+func (s *RawSocket) recvmmsg(fd uintptr) bool {
+	if s.recv == nil {
+		s.recv = s.bufs.get()
+	}
+	s.recv.prepare()
+	n, _, e := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&s.recv.msgs[0])), rawBatch, unix.MSG_DONTWAIT, 0, 0)
+	s.recvN, s.recvEr = int(n), e
+	if e == unix.EAGAIN {
+		s.release()
+		return false
+	}
+	return true
+}
+
+func (r *rawRecv) prepare() {
 	for i := range r.msgs {
 		m := &r.msgs[i].hdr
 		r.iov[i][0].Base = &r.vnet[i][0]
@@ -241,29 +318,6 @@ func (s *RawSocket) ReadBatch() (int, error) {
 		m.SetControllen(len(r.ctl[i]))
 		m.Flags = 0
 	}
-	for {
-		if err := s.conn.Read(r.fn); err != nil {
-			// There is no deadline, so the file has been closed; the poller's
-			// own error for that is not os.ErrClosed.
-			return 0, fmt.Errorf("read packet socket: %w", os.ErrClosed)
-		}
-		switch r.errno {
-		case 0:
-			return r.n, nil
-		case unix.EINVAL: // packet_rcv_vnet in net/packet/af_packet.c
-			return 0, nil
-		case unix.ENETDOWN, unix.EINTR, unix.ENOBUFS:
-			// A pending error of the socket, cleared by reading it.
-		default:
-			return 0, os.NewSyscallError("recvmmsg", r.errno)
-		}
-	}
-}
-
-func (r *rawRecv) recvmmsg(fd uintptr) bool {
-	n, _, e := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.msgs[0])), rawBatch, unix.MSG_DONTWAIT, 0, 0)
-	r.n, r.errno = int(n), e
-	return e != unix.EAGAIN
 }
 
 // errFrame is why Frame refuses what came.

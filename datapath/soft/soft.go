@@ -9,6 +9,7 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"maps"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,7 +43,8 @@ type Datapath struct {
 	done   chan struct{}
 	wg     sync.WaitGroup
 	execs  sync.Pool // of *worker, for Execute
-	nobody port      // the port of packets that arrived on none, for Execute
+	bufs   netdev.RawBuffers
+	nobody port // the port of packets that arrived on none, for Execute
 }
 
 var _ dpif.Datapath = (*Datapath)(nil)
@@ -69,6 +71,7 @@ func New(cfg Config) *Datapath {
 	}
 	d.ports.Store(&map[dpif.Port]*port{})
 	d.nobody.queue.dropped = &d.nobody.upcallDropped
+	d.bufs.Keep = runtime.GOMAXPROCS(0)
 	d.execs.New = func() any { return new(worker) }
 	d.wg.Go(d.keepRanked)
 	return d
@@ -113,7 +116,7 @@ func (d *Datapath) PortAdd(no dpif.Port, spec dpif.PortSpec) (err error) {
 			return dpif.ErrExist
 		}
 	}
-	sock, err := netdev.OpenRaw(spec.Ifindex, netdev.RawConfig{Receive: true, Promisc: true})
+	sock, err := netdev.OpenRaw(spec.Ifindex, netdev.RawConfig{Receive: true, Promisc: true, Buffers: &d.bufs})
 	if err != nil {
 		return err
 	}

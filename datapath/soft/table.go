@@ -146,7 +146,7 @@ func (t *table) put(f *dpif.Flow) error {
 		if e.sub.mask != *f.Mask || !e.matches(&f.Key) {
 			return fmt.Errorf("flow %d has another key or mask: %w", f.ID, dpif.ErrExist)
 		}
-		e.actions = slices.Clone(f.Actions)
+		e.actions = f.Actions
 		return nil
 	}
 	if len(t.flows) >= t.maxFlows {
@@ -162,7 +162,7 @@ func (t *table) put(f *dpif.Flow) error {
 	if old := s.find(&f.Key, t.seed); old != nil {
 		return fmt.Errorf("flow %d has the same key and mask: %w", old.id, dpif.ErrExist)
 	}
-	e := &entry{id: f.ID, sub: s, hash: f.Key.HashUnder(&s.mask, s.wm, t.seed), actions: slices.Clone(f.Actions)}
+	e := &entry{id: f.ID, sub: s, hash: f.Key.HashUnder(&s.mask, s.wm, t.seed), actions: f.Actions}
 	e.key = make([]uint64, len(s.words))
 	for i, w := range s.words {
 		e.key[i] = f.Key[w]

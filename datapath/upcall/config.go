@@ -114,7 +114,7 @@ func (s *Switch) Apply(c Config, now time.Time) error {
 	}
 	var out []message
 	s.maxIdle.Store(int64(cmp.Or(c.MaxIdle, s.opt.MaxIdle)))
-	s.flowLimit.Store(int64(cmp.Or(c.FlowLimit, s.opt.FlowLimit)))
+	s.setFlowLimit(cmp.Or(c.FlowLimit, s.opt.FlowLimit))
 	s.mu.Lock()
 	want := make(map[string]bool)
 	for i := range c.Bridges {

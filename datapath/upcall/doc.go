@@ -7,27 +7,42 @@
 //
 // # State and locks
 //
-// Three things, each with its lock, taken in this order:
+// Four things, each with its lock, taken in this order:
 //
-//  1. Switch.mu guards what translation reads: bridges, ports, tables, MAC tables,
-//     and the contents of megaflows. Translations run under the read lock, at the same
-//     time; everything that changes the state holds the write lock.
-//  2. index.mu guards which megaflows exist and the lists of their dependants-to-be.
-//  3. The datapath has its own.
+//  1. Switch.mu guards what translation reads: bridges, ports, tables, MAC
+//     tables. Translations run under the read lock, at the same time; everything that changes the
+//     state, counters of rules included, holds the write lock.
+//  2. index.mu guards which megaflows exist, the lists of dependants and the
+//     backlog.
+//  3. megaflow.mu guards the megaflow's outcome and counters. They are changed by who holds the
+//     write lock, or by who has taken the megaflow from the backlog and
+//     holds the read lock since; these read without it.
+//  4. The datapath has its own.
 //
 // No lock is held while a packet is executed or a callback of Options runs.
 //
-// # Why no megaflow is ever stale
+// # Why no megaflow stays stale
 //
 // A translation and the installation of its result (in the datapath and in the
-// index) happen under one hold of Switch.mu. A change happens under the write lock and
-// translates its dependants anew before it lets go. So a megaflow either was
-// installed before the change, and is found in the index, or is translated after it.
-// There is no version to compare and no flow that is "probably" right.
+// index) happen under one hold of Switch.mu. A change happens under the write lock and puts
+// its dependants into the backlog before it lets go; for a new rule it puts the rule there, whose
+// dependants are looked for later. What is taken from the backlog is translated, and the
+// result is in the datapath, under one hold of the read lock. So at any time a megaflow is
+// right, or in the backlog, or one of those that a rule in the backlog will find. There
+// is no version to compare and no flow that is "probably" right.
+//
+// Chunks of the backlog are short, and new flows are translated beside them. Who changes something
+// works off the backlog up to his change before he returns, if it is a few hundred megaflows;
+// else Run's goroutines do, and a barrier waits for them, as do Apply and the
+// commands of ovs-appctl. A packet that comes before its megaflow's turn is forwarded as it was
+// before the change; for that time, overlapping megaflows may disagree.
 //
 // A translation has a side effect that is such a change itself: it learns addresses.
 // If that would change a MAC table, the packet gives the read lock back, takes the write
-// lock, learns, re-translates the dependants, and is then translated once more.
+// lock, learns, and is then translated once more.
+//
+// What megaflows count belongs to the rules that they used until then: a megaflow in the backlog
+// is credited to these when its turn comes, behind the chunk, under the write lock.
 //
 // # Dependants
 //
@@ -35,11 +50,14 @@
 // address that it looked up, every port that it looked at, and for flooding. What
 // changed selects the lists; for a new rule these are the lists of its table whose rule is not
 // of a higher priority and overlaps it, filtered by the megaflow's own key
-// where actions have not changed that. Only what is left is translated.
+// where actions have not changed that. Only what is left is translated. New rules of a
+// table that wait together are looked for together; if they are many, all megaflows that searched
+// the table are translated, which costs less: a burst of rules, or a bundle, costs some rounds.
 //
 // A megaflow is translated from its key with the bits outside the mask zero. If the new
 // result looks at bits outside the old mask, it does not hold for all packets of the
-// megaflow, and that is deleted; else its actions are replaced in place if they differ.
+// megaflow, and that is deleted; else its actions are replaced in place if they differ. What
+// translations yield is shared between megaflows where it is equal.
 //
 // # What a datapath refuses
 //
@@ -50,7 +68,19 @@
 //
 // # Bounds
 //
-// Megaflows: Options.FlowLimit; at the bound nothing is installed, and the idle time falls to 100 ms until
-// there is room. Packets for controllers: 64 for each port of arrival, served in turn; more are
-// dropped and counted. Upcalls: the datapath's own bound.
+// Megaflows: Options.FlowLimit or Config.FlowLimit, and less while a round (of counters, or of a
+// change until the last megaflow is right) takes longer than a second: see adapt. At the bound nothing is
+// installed, and the idle time falls to 100 ms until there is room; megaflows above twice the
+// bound go at once. The backlog: as many as there are megaflows, and 16 rules a table. Packets for
+// controllers: 64 for each port of arrival, served in turn; more are dropped and counted. Upcalls:
+// the datapath's own bound.
+//
+// # Cost
+//
+// In November 2026, on two CPUs of a Xeon and Linux 6.18, with 100,000 megaflows and 1,000 new
+// flows a second coming (BenchmarkScale): a rule that concerns one is in force after 4 ms (99th percentile
+// 34), a host with 1,000 that moves after 6 ms (93), a rule that changes all after
+// 0.37 s over soft and 0.62 s over bpf; a new flow waits for 77 ms at the longest meanwhile. A megaflow
+// takes 416 bytes of Go's memory here (BenchmarkAll); with the datapath's own 723 over soft, and
+// 469 over bpf besides the maps.
 package upcall

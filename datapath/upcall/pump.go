@@ -11,13 +11,16 @@ import (
 // pumpChunk is how many megaflows are credited in one hold of the write lock.
 const pumpChunk = 256
 
-// fullIdle takes the place of Options.MaxIdle while the table is full.
+// fullIdle takes the place of Options.MaxIdle while there are as many megaflows as the bound allows,
+// or more because it fell.
 const fullIdle = 100 * time.Millisecond
 
 // Tick does what is due at now: statistics, idle megaflows, timeouts of rules,
 // ageing of addresses. Run calls it every TickInterval.
 func (s *Switch) Tick(now time.Time) {
+	start := s.opt.Now()
 	s.pump(now)
+	s.adaptFlowLimit(s.opt.Now().Sub(start))
 
 	s.mu.Lock()
 	var outs []delivery
@@ -54,10 +57,11 @@ func (s *Switch) pump(now time.Time) {
 		s.opt.Log.Warn("read megaflow statistics", "err", err)
 		return
 	}
-	idle := time.Duration(s.maxIdle.Load())
-	if int64(len(rows)) >= s.flowLimit.Load() {
+	idle, limit := time.Duration(s.maxIdle.Load()), int(s.flowLimit.Load())
+	if len(rows) >= limit {
 		idle = min(idle, fullIdle)
 	}
+	excess := len(rows) - 2*limit // these go at once
 	for len(rows) > 0 {
 		n := min(len(rows), pumpChunk)
 		s.mu.Lock()
@@ -71,7 +75,11 @@ func (s *Switch) pump(now time.Time) {
 			if s.credit(f, r.st, now, &led) {
 				s.learn(f.out.learn, s.at(f.used))
 			}
-			if at := s.since(now); at-f.used >= int64(idle) && at-f.created >= int64(idle) {
+			if excess > 0 {
+				excess--
+				s.deleteFlow(f, now, &led)
+				s.count.expired.Add(1)
+			} else if at := s.since(now); at-f.used >= int64(idle) && at-f.created >= int64(idle) {
 				s.deleteFlow(f, now, &led)
 				s.count.expired.Add(1)
 			}

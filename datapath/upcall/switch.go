@@ -62,6 +62,7 @@ type Async struct {
 type Stats struct {
 	Flows         int    // megaflows now
 	Masks         int    // different masks among them
+	FlowLimit     int    // the bound of megaflows now
 	Misses        uint64 // packets that matched no megaflow
 	Actions       uint64 // packets that an action handed up
 	Installed     uint64 // megaflows
@@ -103,7 +104,8 @@ type Switch struct {
 	count  counters
 	pins   *fair
 
-	maxIdle, flowLimit atomic.Int64 // of Options, or of Config
+	maxIdle, flowMost atomic.Int64 // of Options, or of Config
+	flowLimit         atomic.Int64 // flowMost or less, see adapt
 }
 
 // bridge is a bridge with its configuration as applied.
@@ -148,7 +150,7 @@ func New(dp dpif.Datapath, o Options) *Switch {
 	}
 	s.nextID.Store(last)
 	s.maxIdle.Store(int64(o.MaxIdle))
-	s.flowLimit.Store(int64(o.FlowLimit))
+	s.setFlowLimit(o.FlowLimit)
 	return s
 }
 
@@ -302,7 +304,7 @@ func (s *Switch) Stats() Stats {
 	s.ix.mu.Unlock()
 	c := &s.count
 	return Stats{
-		Flows: flows, Masks: masks,
+		Flows: flows, Masks: masks, FlowLimit: int(s.flowLimit.Load()),
 		Misses: c.misses.Load(), Actions: c.actions.Load(), Installed: c.installed.Load(), Duplicates: c.duplicates.Load(),
 		NotInstalled: c.notInstalled.Load(), AtLimit: c.atLimit.Load(), Expired: c.expired.Load(),
 		Revalidated: c.revalidated.Load(), Replaced: c.replaced.Load(), Deleted: c.deleted.Load(),

@@ -316,6 +316,7 @@ func (r *reconciler) dumpTables(args []string) (string, error) {
 }
 
 func (r *reconciler) memory([]string) (string, error) {
+	runtime.GC() // so that heap-kB is what is in use
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	ports, flows := len(r.attached), 0

@@ -86,10 +86,10 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return fmt.Errorf("network devices: %w", err)
 	}
-	undo.push(func() error { devs.links.Close(); return nil })
+	undo.push(devs.close)
 
 	brs := newBridges(ctx, cfg, keys, kick)
-	rec = newReconciler(cfg, serverStore{srv}, devs, about(cfg), brs, func(k wanted.Kind) (*tier, error) {
+	rec = newReconciler(cfg, serverStore{srv, vswitch.Schema().Name}, devs, about(cfg), brs, func(k wanted.Kind) (*tier, error) {
 		return openTier(k, cfg, brs, devs)
 	})
 
@@ -209,12 +209,15 @@ func serveDatabase(cfg Config, tls server.TLS, undo *stack) (*server.Server, err
 }
 
 // serverStore is the reconciler's store on the database server.
-type serverStore struct{ srv *server.Server }
+type serverStore struct {
+	srv  *server.Server
+	name string // of the database
+}
 
-func (s serverStore) Snapshot() *engine.Snapshot { return s.srv.Snapshot(vswitch.Schema().Name) }
+func (s serverStore) Snapshot() *engine.Snapshot { return s.srv.Snapshot(s.name) }
 
 func (s serverStore) Update(f func(*engine.Txn) error) error {
-	_, err := s.srv.Update(vswitch.Schema().Name, f)
+	_, err := s.srv.Update(s.name, f)
 	return err
 }
 

@@ -17,9 +17,18 @@ import (
 type devices struct {
 	links *netdev.Links
 
-	mu  sync.Mutex
-	all map[string]netdev.Link // by name, as of the last Devices
-	far map[string]netdev.Link // of internal ports, by the near end's name
+	mu     sync.Mutex
+	follow *netdev.Follower
+	asked  map[string]ethtool
+	all    map[string]netdev.Link // by name, as of the last Devices
+	far    map[string]netdev.Link // of internal ports, by the near end's name
+}
+
+// ethtool is what ethtool said of a device.
+type ethtool struct {
+	index int
+	seq   uint64 // Follower.Seq
+	link  wanted.Link
 }
 
 func openDevices() (*devices, error) {
@@ -27,7 +36,25 @@ func openDevices() (*devices, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &devices{links: l}, nil
+	f, err := l.Follow()
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	return &devices{links: l, follow: f, asked: map[string]ethtool{}}, nil
+}
+
+func (d *devices) close() error {
+	d.links.Close()
+	return d.follow.Close()
+}
+
+// Refresh makes the next Devices and Link read everything anew, counters too.
+func (d *devices) Refresh() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.follow.Refresh()
+	clear(d.asked)
 }
 
 // watch calls changed whenever a device comes, goes or changes, until ctx ends.
@@ -38,7 +65,9 @@ func (d *devices) watch(ctx context.Context, changed func()) error {
 // Devices returns what is there. A pair that is an internal port of a Weir
 // counts as ours only if it is claimed: another daemon's is not to be touched.
 func (d *devices) Devices(claimed map[string]bool) (map[string]wanted.Device, error) {
-	list, err := d.links.List()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	list, err := d.follow.Links()
 	if err != nil {
 		return nil, err
 	}
@@ -70,22 +99,26 @@ func (d *devices) Devices(claimed map[string]bool) (map[string]wanted.Device, er
 		}
 		m[l.Name] = dev
 	}
-	d.mu.Lock()
 	d.all, d.far = all, far
-	d.mu.Unlock()
 	return m, nil
 }
 
 // Link tells what the status columns say beyond wanted.Device.
 func (d *devices) Link(dev wanted.Device) wanted.Link {
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	link, far := d.all[dev.Name], d.far[dev.Name]
-	d.mu.Unlock()
-	e := d.links.Ethtool(dev.Name)
-	l := wanted.Link{Speed: int64(e.SpeedBps), FullDuplex: e.Duplex == "full", HalfDuplex: e.Duplex == "half"}
-	if e.Driver != "" {
-		l.Driver = map[string]string{"driver_name": e.Driver, "driver_version": e.DriverVersion, "firmware_version": e.Firmware}
+	seq := d.follow.Seq(link.Index)
+	known, ok := d.asked[dev.Name]
+	if !ok || known.index != link.Index || known.seq != seq {
+		e := d.links.Ethtool(dev.Name)
+		known = ethtool{link.Index, seq, wanted.Link{Speed: int64(e.SpeedBps), FullDuplex: e.Duplex == "full", HalfDuplex: e.Duplex == "half"}}
+		if e.Driver != "" {
+			known.link.Driver = map[string]string{"driver_name": e.Driver, "driver_version": e.DriverVersion, "firmware_version": e.Firmware}
+		}
+		d.asked[dev.Name] = known
 	}
+	l := known.link
 	s := link.Stats
 	if dev.Ours {
 		// Of an internal port the switch receives what the host sends.
@@ -130,11 +163,22 @@ func (d *devices) counters(name string) (openflow.PortStats, bool) {
 }
 
 func (d *devices) CreateInternal(name string, mac wanted.MAC, mtu int) error {
+	defer d.again()
 	_, err := d.links.EnsureInternal(netdev.Internal{Name: name, MAC: net.HardwareAddr(mac[:]), MTU: mtu})
 	return err
 }
 
-func (d *devices) DeleteInternal(name string) error { return d.links.DeleteInternal(name) }
+func (d *devices) DeleteInternal(name string) error {
+	defer d.again()
+	return d.links.DeleteInternal(name)
+}
+
+// again makes the next Devices list all devices: not all that we change makes a notice.
+func (d *devices) again() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.follow.Refresh()
+}
 
 func (d *devices) SetMAC(name string, mac wanted.MAC) error {
 	l, err := d.byName(name)

@@ -32,7 +32,9 @@ type kernel interface {
 	// Devices returns what is there, by name, without the hidden ends of
 	// internal ports. Of these, only those that are claimed are ours.
 	Devices(claimed map[string]bool) (map[string]wanted.Device, error)
-	// Link tells more about a device.
+	// Refresh makes the next Devices read all counters.
+	Refresh()
+	// Link tells more about a device, as of the last Devices.
 	Link(d wanted.Device) wanted.Link
 	CreateInternal(name string, mac wanted.MAC, mtu int) error
 	DeleteInternal(name string) error
@@ -168,6 +170,9 @@ func (r *reconciler) reconcile(statistics bool) {
 	}
 	have := &wanted.Present{Broken: r.broken, Ports: r.attached, Failed: map[string]string{}, Refused: map[string]bool{}}
 	var plan *wanted.Plan
+	if statistics {
+		r.devs.Refresh()
+	}
 	for range maxRounds {
 		devices, err := r.devs.Devices(r.claimed)
 		if err != nil {

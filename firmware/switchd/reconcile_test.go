@@ -64,7 +64,7 @@ func newBench(t *testing.T, broken map[wanted.Kind]bool) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(devs.links.Close)
+	t.Cleanup(func() { devs.close() })
 	nl, err := netlink.NewHandle()
 	if err != nil {
 		t.Fatal(err)

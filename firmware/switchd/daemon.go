@@ -101,7 +101,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 			return err
 		}
 	}
-	stopWatch, err := srv.Watch(vswitch.Schema().Name, func(*engine.Commit) { kick() })
+	stopWatch, err := srv.Watch(vswitch.Name, func(*engine.Commit) { kick() })
 	if err != nil {
 		return err
 	}
@@ -186,7 +186,7 @@ func serveDatabase(cfg Config, undo *stack) (*server.Server, error) {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	undo.push(j.Close)
-	if got, want := db.Schema().Name, vswitch.Schema().Name; got != want {
+	if got, want := db.Schema().Name, vswitch.Name; got != want {
 		return nil, fmt.Errorf("database %s has the schema %q, not %q", cfg.DB, got, want)
 	}
 	srv, err := server.New(server.Options{Log: cfg.Log.Logger("jsonrpc"), Now: cfg.Now})
@@ -200,10 +200,10 @@ func serveDatabase(cfg Config, undo *stack) (*server.Server, error) {
 // serverStore is the reconciler's store on the database server.
 type serverStore struct{ srv *server.Server }
 
-func (s serverStore) Snapshot() *engine.Snapshot { return s.srv.Snapshot(vswitch.Schema().Name) }
+func (s serverStore) Snapshot() *engine.Snapshot { return s.srv.Snapshot(vswitch.Name) }
 
 func (s serverStore) Update(f func(*engine.Txn) error) error {
-	_, err := s.srv.Update(vswitch.Schema().Name, f)
+	_, err := s.srv.Update(vswitch.Name, f)
 	return err
 }
 

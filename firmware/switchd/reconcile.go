@@ -100,12 +100,17 @@ func (r *reconciler) run(ctx context.Context) {
 	tick := time.NewTicker(statsInterval)
 	defer tick.Stop()
 	r.Kick()
+	kick := r.kick
+	var rested <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-r.kick:
+		case <-kick:
 			r.reconcile(false)
+			kick, rested = nil, time.After(restTime)
+		case <-rested:
+			kick, rested = r.kick, nil
 		case <-tick.C:
 			r.reconcile(true)
 		case f := <-r.asked:
@@ -113,6 +118,10 @@ func (r *reconciler) run(ctx context.Context) {
 		}
 	}
 }
+
+// restTime is between two runs that changes ask for. Who writes a column thousands
+// of times a second gets the database for it, not a run for each.
+const restTime = 5 * time.Millisecond
 
 // retryBroken is how long a datapath that did not open is left alone.
 const retryBroken = time.Minute

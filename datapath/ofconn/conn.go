@@ -69,6 +69,9 @@ type Conn struct {
 	log   *slog.Logger
 	since time.Time
 
+	seq     uint64 // the order in which they came; these two are under the Switch's mutex
+	evicted bool
+
 	mu      sync.Mutex
 	cond    *sync.Cond // the queue or closed changed
 	proto   openflow.Proto

@@ -6,9 +6,9 @@
 // # Picture
 //
 //	Switch (one a bridge)
-//	  listeners:   <bridge>.mgmt, ptcp:, punix:   -> service connections
-//	               <bridge>.snoop                 -> snoops
-//	  controllers: tcp:, unix:                    -> primary connections
+//	  listeners:   <bridge>.mgmt, ptcp:, pssl:, punix:  -> service connections
+//	               <bridge>.snoop                       -> snoops
+//	  controllers: tcp:, ssl:, unix:                    -> primary connections
 //	  Conn: one goroutine reads, one writes; a bounded queue between Send and
 //	        the writer
 //
@@ -31,8 +31,10 @@
 // beyond that are dropped and counted. Replies are never dropped; instead the Conn reads no further request
 // until the queue is below the bound again, so a peer holds at most the bound and the
 // replies to one request. A peer that takes nothing for Options.Stall (10 s)
-// is disconnected. A Switch has at most Options.Conns passive connections (64); further ones are
-// closed at once. One line a second is logged for each Switch.
+// is disconnected. A Switch has at most Options.Conns passive connections (64); at that bound the
+// oldest that has not said hello gives way, and if all have, the new one is closed
+// at once. A TLS handshake counts among the 64 of its listener until it is
+// done (package stream). One line a second is logged for each Switch.
 //
 // # Threads
 //

@@ -4,6 +4,7 @@ package ofconn
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,8 +29,16 @@ type Options struct {
 	Queue    int           // bytes that wait for a peer; default 1 MiB
 	Stall    time.Duration // after which a peer that takes nothing is disconnected; default 10 s
 	Conns    int           // passive connections; default 64
+	TLS      TLS           // nil: ssl: and pssl: targets do not open
 	Log      *slog.Logger  // default: slog.Default
 	Now      func() time.Time
+}
+
+// TLS makes the configurations for ssl: and pssl: targets. Package pki's Keys is
+// one.
+type TLS interface {
+	Client() (*tls.Config, error) // for one connection
+	Server() *tls.Config          // for a listener, whatever becomes of the keys
 }
 
 func (o Options) withDefaults() Options {
@@ -61,14 +70,17 @@ type Switch struct {
 	handler Handler
 	log     *slog.Logger
 	limit   vlog.Limit
-	ctx     context.Context
-	cancel  context.CancelFunc
-	wg      sync.WaitGroup
+
+	limitTLS vlog.Limit // handshakes, which strangers make fail
+	ctx      context.Context
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
 
 	mu         sync.Mutex
 	conns      map[*Conn]struct{}
 	snoops     int
 	accepted   uint64 // connections at listeners, for their names
+	added      uint64 // connections ever, for their order
 	hasGen     bool
 	generation uint64
 	closed     bool
@@ -142,19 +154,34 @@ func (s *Switch) snoop(b []byte) {
 	}
 }
 
-// add registers c; false if there is no place for it.
+// add registers c; false if there is no place for it. At the bound the oldest
+// that has not said hello yet gives way.
 func (s *Switch) add(c *Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	passive := 0
+	var mute *Conn
 	for o := range s.conns {
-		if o.Kind != Primary {
-			passive++
+		if o.Kind == Primary || o.evicted {
+			continue
+		}
+		passive++
+		if o.Version() == 0 && (mute == nil || o.seq < mute.seq) {
+			mute = o
 		}
 	}
-	if s.closed || c.Kind != Primary && passive >= s.opt.Conns {
+	if s.closed {
 		return false
 	}
+	if c.Kind != Primary && passive >= s.opt.Conns {
+		if mute == nil {
+			return false
+		}
+		mute.evicted = true
+		mute.Close(errors.New("said no hello, others want its place"))
+	}
+	s.added++
+	c.seq = s.added
 	s.conns[c] = struct{}{}
 	if c.Kind == Snoop {
 		s.snoops++
@@ -198,7 +225,8 @@ func (l *Listener) Close() {
 }
 
 // Listen accepts connections of kind at target: "punix:/run/br0.mgmt",
-// "ptcp:6653:127.0.0.1".
+// "ptcp:6653:127.0.0.1", "pssl:6653". pssl: without keys listens and refuses
+// handshakes until there are some.
 func (s *Switch) Listen(kind Kind, target string) (*Listener, error) {
 	addr, err := stream.Parse(target, DefaultPort)
 	if err == nil && !addr.Passive {
@@ -207,7 +235,12 @@ func (s *Switch) Listen(kind Kind, target string) (*Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen %s: %w", target, err)
 	}
-	nl, err := stream.Listen(s.ctx, addr, nil)
+	addr.DSCP = stream.DefaultDSCP
+	var cfg *tls.Config
+	if addr.TLS && s.opt.TLS != nil {
+		cfg = s.opt.TLS.Server()
+	}
+	nl, err := stream.Listen(s.ctx, addr, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("listen %s: %w", target, err)
 	}
@@ -236,6 +269,11 @@ func (s *Switch) accept(ctx context.Context, l net.Listener, kind Kind, target s
 				nc.Close()
 			}
 			return
+		}
+		var he *stream.HandshakeError
+		if errors.As(err, &he) {
+			s.limitTLS.Log(s.log, s.opt.Now(), slog.LevelWarn, "TLS handshake failed", "target", target, "peer", he.Peer, "err", he.Err)
+			continue
 		}
 		if err != nil {
 			s.limit.Log(s.log, s.opt.Now(), slog.LevelWarn, "accept", "target", target, "err", err)
@@ -283,7 +321,7 @@ type Controller struct {
 }
 
 // Connect keeps a primary connection to target ("tcp:10.0.0.1:6653",
-// "unix:/run/c.sock") until Close.
+// "ssl:10.0.0.1", "unix:/run/c.sock") until Close.
 func (s *Switch) Connect(target string, o ControllerOptions) (*Controller, error) {
 	addr, err := stream.Parse(target, DefaultPort)
 	if err == nil && addr.Passive {
@@ -292,6 +330,7 @@ func (s *Switch) Connect(target string, o ControllerOptions) (*Controller, error
 	if err != nil {
 		return nil, fmt.Errorf("connect %s: %w", target, err)
 	}
+	addr.DSCP = stream.DefaultDSCP
 	ctx, stop := context.WithCancel(s.ctx)
 	c := &Controller{
 		Target: target, s: s, addr: addr, stop: stop, done: make(chan struct{}),
@@ -418,7 +457,17 @@ func (c *Controller) down(err error) {
 
 // attempt connects and serves the connection to its end.
 func (c *Controller) attempt(ctx context.Context, up chan<- *Conn) error {
-	nc, err := stream.Dial(ctx, c.addr, nil)
+	var cfg *tls.Config
+	if c.addr.TLS {
+		if c.s.opt.TLS == nil {
+			return stream.ErrNoTLS
+		}
+		var err error
+		if cfg, err = c.s.opt.TLS.Client(); err != nil {
+			return err
+		}
+	}
+	nc, err := stream.Dial(ctx, c.addr, cfg)
 	if err != nil {
 		return err
 	}

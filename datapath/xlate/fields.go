@@ -121,6 +121,15 @@ func (c *ctx) setField(f flow.Field, v, m flow.U128) {
 	in := f.Info()
 	switch f {
 	case flow.FieldVLANTCI, flow.FieldVLANVID, flow.FieldDLVLAN, flow.FieldVLANPCP:
+	case flow.FieldInPort:
+		if m.Lo>>16 == 0 {
+			// NXM_OF_IN_PORT, of 16 bits, in which the reserved ports have numbers of their
+			// own. in_port counts always, so that all of it is known.
+			p, _ := regPort(flow.U128{Lo: c.flow.U64(f)&0xffff&^m.Lo | v.Lo&m.Lo})
+			v, m = flow.U128{Lo: uint64(p)}, flow.Ones(32)
+		}
+		c.write(f, v, m)
+		return
 	default:
 		c.write(f, v, m)
 		return

@@ -489,7 +489,8 @@ func (t *twin) normal() {
 	} else {
 		for _, p := range t.br.ports {
 			o := t.br.vlan[p]
-			member := o.Mode == Access && o.Tag == vid ||
+			inner := len(t.p.tags) > 1 && t.p.tags[1].tci&0xfff != 0
+			member := o.Mode == Access && o.Tag == vid && !inner ||
 				o.Mode != Access && (o.Mode != Trunk && o.Tag == vid || (o.Mode == Trunk || vid != 0) && (o.Trunks == nil || o.Trunks[vid/64]>>(vid%64)&1 != 0))
 			if p != in && member && t.br.config[p]&openflow.ConfigNoFlood == 0 {
 				to = append(to, p)
@@ -519,7 +520,7 @@ func (t *twin) normal() {
 			case PriorityIfNonzero:
 				keep = tagged && pcp != 0
 			case PriorityAlways:
-				keep = true
+				keep = tagged && (pcp != 0 || !without)
 			}
 		}
 		if keep {

@@ -61,7 +61,7 @@ type reconciler struct {
 	told     map[string]string // by operation: the error that the log has
 
 	runs, ops, failures uint64 // for coverage/show
-	kick                chan struct{}
+	kick, nudge         chan struct{}
 	asked               chan func()
 }
 
@@ -71,7 +71,7 @@ func newReconciler(cfg Config, db store, devs kernel, about wanted.About, b *bri
 		tiers: map[wanted.Kind]*tier{}, broken: map[wanted.Kind]string{}, attached: map[string]wanted.Attached{},
 		claimed: map[string]bool{},
 		plan:    &wanted.Plan{}, told: map[string]string{},
-		kick: make(chan struct{}, 1), asked: make(chan func()),
+		kick: make(chan struct{}, 1), nudge: make(chan struct{}, 1), asked: make(chan func()),
 	}
 }
 
@@ -82,6 +82,19 @@ func (r *reconciler) Kick() {
 	default:
 	}
 }
+
+// Nudge makes a run within lazyDelay, for what comes in bursts: devices. It never
+// blocks; any goroutine may call it.
+func (r *reconciler) Nudge() {
+	select {
+	case r.nudge <- struct{}{}:
+	default:
+	}
+}
+
+// lazyDelay is how long a change of devices may wait for others, which one run
+// then serves.
+const lazyDelay = 50 * time.Millisecond
 
 // do runs f in the reconciler's goroutine, between two runs, and waits for it.
 func (r *reconciler) do(ctx context.Context, f func()) error {
@@ -101,21 +114,32 @@ func (r *reconciler) run(ctx context.Context) {
 	defer tick.Stop()
 	r.Kick()
 	kick := r.kick
-	var rested <-chan time.Time
+	var rested <-chan time.Time // when kicks are served again; nil: they are
+	var late <-chan time.Time   // when a nudge is to be served; nil: there is none
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case f := <-r.asked:
+			f()
+			continue
+		case <-r.nudge:
+			if late == nil {
+				late = time.After(lazyDelay)
+			}
+			continue
+		case <-rested:
+			kick, rested = r.kick, nil
+			continue
+		case <-late:
+			r.reconcile(false)
 		case <-kick:
 			r.reconcile(false)
 			kick, rested = nil, time.After(restTime)
-		case <-rested:
-			kick, rested = r.kick, nil
 		case <-tick.C:
 			r.reconcile(true)
-		case f := <-r.asked:
-			f()
 		}
+		late = nil // the run has seen what the nudge was for
 	}
 }
 
@@ -238,6 +262,8 @@ func (r *reconciler) perform(o wanted.Op) (err error) {
 	case wanted.CloseDatapath:
 		if t := r.tiers[o.Kind]; t != nil {
 			delete(r.tiers, o.Kind)
+			// Its ports have gone with it, also those that would not leave.
+			maps.DeleteFunc(r.attached, func(_ string, a wanted.Attached) bool { return a.Kind == o.Kind })
 			err = t.close()
 		}
 	case wanted.CreateInternal:

@@ -287,10 +287,10 @@ func modPort(s *session, args []string) error {
 	if err != nil {
 		return err
 	}
-	no, numErr := action.ParsePort(args[1])
+	no, numErr := strconv.ParseUint(args[1], 10, 32)
 	var d *openflow.PortDesc
 	for i := range ports {
-		if numErr == nil && ports[i].No == no || numErr != nil && ports[i].Name == args[1] {
+		if numErr == nil && ports[i].No == action.Port(no) || numErr != nil && ports[i].Name == args[1] {
 			d = &ports[i]
 			break
 		}
@@ -641,6 +641,17 @@ func ofpPrint(s *session, args []string) error {
 	return nil
 }
 
+// openError is a file that cannot be read.
+type openError struct {
+	name string
+	err  error
+}
+
+func (e *openError) Error() string {
+	return fmt.Sprintf("%s: open failed (%s)", e.name, causeOf(e.err))
+}
+func (e *openError) Unwrap() error { return e.err }
+
 // readFile reads a file, standard input for "-", and says what to call it.
 func (s *session) readFile(name string) ([]byte, string, error) {
 	if name == "-" {
@@ -649,7 +660,7 @@ func (s *session) readFile(name string) ([]byte, string, error) {
 	}
 	b, err := os.ReadFile(name)
 	if err != nil {
-		return nil, name, fmt.Errorf("%s: open failed (%s)", name, causeOf(err))
+		return nil, name, &openError{name, err}
 	}
 	return b, name, nil
 }

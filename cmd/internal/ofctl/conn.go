@@ -372,13 +372,7 @@ func (s *session) openForFlows(name string, usable protocols) (*conn, error) {
 func (c *conn) forDump(usable protocols) error {
 	allowed := c.s.plan.allowed
 	for _, p := range []protocols{oxm15, oxm14, oxm13, oxm12, of11, nxm, of10} {
-		either := p
-		if p == nxm {
-			either |= nxmTID
-		} else if p == of10 {
-			either |= of10tid
-		}
-		if either&usable&allowed == 0 {
+		if p&usable&allowed == 0 {
 			continue
 		}
 		if ok, err := c.try(p); err != nil || ok {

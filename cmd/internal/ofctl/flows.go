@@ -36,7 +36,7 @@ func hexBytes(s string) ([]byte, error) {
 // normalized tells the user that parts of a match have no effect.
 func (s *session) normalized(ms ...*flowMod) {
 	for _, m := range ms {
-		if m.raw == m.Match {
+		if m.raw == m.Match || m.raw.String() == m.Match.String() {
 			continue
 		}
 		s.log("ofp_match", "INFO", "normalization changed ofp_match, details:")
@@ -154,7 +154,6 @@ func (s *session) filterOf(args []string) (openflow.FlowFilter, protocols, error
 	if err != nil {
 		return f, 0, err
 	}
-	s.normalized(m)
 	return f, m.usable, nil
 }
 
@@ -331,7 +330,7 @@ func replaceFlows(s *session, args []string) error {
 	}
 	b, name, err := s.readFile(args[1])
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: open (%s)", args[1], causeOf(err))
 	}
 	ms, usable, err := parseFlows(name, string(b), openflow.FlowAdd, false, n)
 	if err != nil {
@@ -472,22 +471,20 @@ func (e *flowEntry) text(v *flowVersion, o ofprint.Options) string {
 	if e.key.table != 0 {
 		fmt.Fprintf(&b, "table=%d ", e.key.table)
 	}
-	if m := ofprint.Match(&e.key.match, e.key.priority, o.Ports); m != "" {
-		b.WriteString(m + " ")
-	}
+	b.WriteString(ofprint.Match(&e.key.match, e.key.priority, o.Ports))
 	if v.cookie != 0 {
-		fmt.Fprintf(&b, "cookie=0x%x ", v.cookie)
+		fmt.Fprintf(&b, " cookie=0x%x", v.cookie)
 	}
 	if v.idle != 0 {
-		fmt.Fprintf(&b, "idle_timeout=%d ", v.idle)
+		fmt.Fprintf(&b, " idle_timeout=%d", v.idle)
 	}
 	if v.hard != 0 {
-		fmt.Fprintf(&b, "hard_timeout=%d ", v.hard)
+		fmt.Fprintf(&b, " hard_timeout=%d", v.hard)
 	}
 	if v.important != 0 {
-		fmt.Fprintf(&b, "importance=%d ", v.important)
+		fmt.Fprintf(&b, " importance=%d", v.important)
 	}
-	return b.String() + "actions=" + v.in.Text(o.Ports)
+	return b.String() + " actions=" + v.in.Text(o.Ports)
 }
 
 // printFlowMods prints flows as they would be sent.
@@ -523,7 +520,7 @@ func parseFlowsCommand(s *session, args []string) error {
 	if err != nil {
 		return err
 	}
-	ms, usable, err := parseFlows(name, string(b), openflow.FlowAdd, true, names{})
+	ms, usable, err := parseFlows(name, string(b), openflow.FlowAdd, false, names{})
 	if err != nil {
 		return err
 	}

@@ -136,7 +136,7 @@ func parseKeys(s string, c openflow.FlowModCommand, keys allowed, n names) (*flo
 			return nil, err
 		}
 	}
-	if m.CookieMask == 0 && m.NewCookie == math.MaxUint64 && c == openflow.FlowAdd {
+	if m.CookieMask == 0 && m.NewCookie == math.MaxUint64 && c <= openflow.FlowModifyStrict {
 		m.NewCookie = 0
 	}
 	m.raw = m.Match
@@ -169,6 +169,9 @@ func cutActions(s string) (match, acts string, ok bool) {
 
 // key reads one word of a flow.
 func (m *flowMod) key(kv keyValue, keys allowed, n names) (err error) {
+	if kv.key == "eth" {
+		return nil // Ethernet, as all packets here
+	}
 	if m.Match.ParseField(kv.key, "", false) == nil {
 		return nil // a protocol: "tcp"
 	}
@@ -271,9 +274,8 @@ func (m *flowMod) cookie(s string, keys allowed) (err error) {
 			m.CookieMask, err = parseU64(mask)
 		}
 		m.Cookie &= m.CookieMask
-	case !keys.actions && m.Command == openflow.FlowAdd:
-		// A filter without a mask: any cookie.
-		_, err = parseU64(val)
+	case !keys.actions:
+		return fmt.Errorf("cannot set cookie (to match on a cookie, specify a mask, e.g. cookie=%s/-1)", s)
 	default:
 		m.NewCookie, err = parseU64(val)
 		m.ModifyCookie = m.Command != openflow.FlowAdd
@@ -283,9 +285,12 @@ func (m *flowMod) cookie(s string, keys allowed) (err error) {
 
 // field reads one field of the match.
 func (m *flowMod) field(f flow.Field, kv keyValue, n names) error {
-	if p, ok := n.ports[unquote(kv.value)]; ok && (f == flow.FieldInPort || f == flow.FieldActsetOutput) {
-		kv.value = fmt.Sprint(uint32(p))
-	} else if f == flow.FieldInPort {
+	if f == flow.FieldInPort || f == flow.FieldActsetOutput {
+		if p, ok := n.ports[unquote(kv.value)]; ok {
+			if _, err := action.ParsePort(kv.value); err != nil { // a number is no name
+				kv.value = fmt.Sprint(uint32(p))
+			}
+		}
 		if v, err := strconv.ParseUint(kv.value, 0, 64); err == nil && v > 0xffff {
 			return fmt.Errorf("%s: invalid or unknown port for in_port", kv.value)
 		}
@@ -330,6 +335,9 @@ func checkActions(in *action.Instructions, match *flow.Match, table uint8, usabl
 	switch {
 	case err10 != nil && usable&of11Up == 0, err10 != nil && err13 != nil:
 		if errors.As(err10, &k) {
+			if f := lacking(in, match); k == ofp.BACMatchInconsistent && f != flow.FieldNone {
+				return usable, &warning{"ofp_actions", fmt.Sprintf("set_field %s lacks correct prerequisites", f), fmt.Errorf("actions are invalid with specified match (%s)", k)}
+			}
 			return usable, fmt.Errorf("actions are invalid with specified match (%s)", k)
 		}
 		return usable, err10
@@ -337,6 +345,19 @@ func checkActions(in *action.Instructions, match *flow.Match, table uint8, usabl
 		usable &^= of11Up
 	}
 	return usable, nil
+}
+
+// lacking returns the field of the first set_field without its prerequisites.
+func lacking(in *action.Instructions, match *flow.Match) flow.Field {
+	for _, a := range in.Apply {
+		if s, ok := a.(action.SetField); ok && !s.Legacy && !match.Has(s.Field) {
+			return s.Field
+		}
+		if s, ok := a.(action.SetField); ok && s.Field == flow.FieldVLANVID && match.Key.VLANTCI()&flow.VLANPresent == 0 {
+			return s.Field
+		}
+	}
+	return flow.FieldNone
 }
 
 // usableActions returns the formats that can carry in.
@@ -353,8 +374,8 @@ func usableActions(in *action.Instructions) protocols {
 		case action.PushVLAN:
 			p &= of11Up
 		case action.SetField:
-			if !a.Legacy && a.Mask.And(flow.Ones(a.Field.Bits())) != flow.Ones(a.Field.Bits()) {
-				p &= nxmUp
+			if !a.Legacy {
+				p &= usableFor(a.Field, a.Mask.And(flow.Ones(a.Field.Bits())))
 			}
 		}
 	}
@@ -375,10 +396,14 @@ func parseTable(s string, n names) (uint8, error) {
 }
 
 func parsePort(s string, n names) (action.Port, error) {
+	p, err := action.ParsePort(s)
+	if err == nil {
+		return p, nil
+	}
 	if p, ok := n.ports[unquote(s)]; ok {
 		return p, nil
 	}
-	return action.ParsePort(s)
+	return 0, err
 }
 
 func unquote(s string) string {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/weirswitch/weir/cmd/internal/env"
@@ -84,6 +85,7 @@ func Main(ctx context.Context, e env.Env) int {
 	case errors.As(err, &w):
 		s.log(w.module, "WARN", w.text)
 	}
+	s.logRange(text(err))
 	fmt.Fprintf(e.Stderr, "%s: %s\n", e.Name, text(err))
 	return 1
 }
@@ -118,6 +120,19 @@ func (s *session) closeAll() {
 func (s *session) log(module, level, text string) {
 	s.lines++
 	fmt.Fprintf(s.env.Stderr, "%s|%05d|%s|%s|%s\n", s.env.Now().UTC().Format("2006-01-02T15:04:05Z"), s.lines, module, level, text)
+}
+
+// logRange says why a number in an error is not known, where it is out of range.
+func (s *session) logRange(text string) {
+	n, rest, _ := strings.Cut(text, ": ")
+	v, err := strconv.ParseUint(n, 10, 32)
+	switch {
+	case err != nil:
+	case strings.Contains(rest, "unknown port"):
+		s.log("ofp_port", "WARN", fmt.Sprintf("port %d is outside the supported range 0 through ffff or 0xffffff00 through 0xffffffff", v))
+	case strings.Contains(rest, "unknown table"):
+		s.log("ofp_table", "WARN", fmt.Sprintf("table %d is outside the supported range 0 through 255", v))
+	}
 }
 
 func (s *session) printf(format string, args ...any) { fmt.Fprintf(s.env.Stdout, format, args...) }

@@ -102,6 +102,9 @@ func parse(e env.Env) (*plan, error) {
 			return nil, err
 		}
 	}
+	if len(p.sort) > 0 {
+		p.sort = append(p.sort, sortKey{down: true}) // what is alike, by priority
+	}
 	p.allowed = protocolsIn(p.versions)
 	if p.allowed&formats == 0 {
 		return nil, fmt.Errorf("None of the enabled OpenFlow versions (%s) supports any of the enabled flow formats (%s).  (Use -O to enable additional OpenFlow versions or -F to enable additional flow formats.)",

@@ -188,6 +188,15 @@ func difference(want, got string) string {
 		m++
 	}
 	a, b = a[n:len(a)-m], b[n:len(b)-m]
+	if len(a) == len(b) { // line by line
+		var x, y []string
+		for i := range a {
+			if a[i] != b[i] {
+				x, y = append(x, a[i]), append(y, b[i])
+			}
+		}
+		a, b = x, y
+	}
 	return "-" + strings.Join(a[:min(len(a), 12)], "\n-") + "\n+" + strings.Join(b[:min(len(b), 12)], "\n+") + "\n"
 }
 
@@ -232,6 +241,23 @@ func TestLines(t *testing.T) {
 			if writes.MatchString(line) {
 				p.same(t, line)
 			}
+		}
+	}
+	t.Logf("%d lines, %d differ", p.lines, p.bad)
+}
+
+// TestFlowTexts has each flow of testdata/flows.txt parsed by both tools.
+func TestFlowTexts(t *testing.T) {
+	stocktest.Need(t, "ovs-ofctl")
+	r := &rig{Server: &stocktest.Server{RunDir: t.TempDir()}, dir: t.TempDir()}
+	p := &pair{stock: r, ours: r}
+	b, err := os.ReadFile(filepath.Join(origin, "testdata", "flows.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for l := range strings.Lines(string(b)) {
+		if l = strings.TrimSuffix(l, "\n"); l != "" && l[0] != '#' {
+			p.run(t, "parse-flow '"+l+"'", "")
 		}
 	}
 	t.Logf("%d lines, %d differ", p.lines, p.bad)

@@ -49,7 +49,7 @@ var commandNames = []string{"ADD", "MOD", "MOD_STRICT", "DEL", "DEL_STRICT"}
 
 func (p *printer) flowMod(m *openflow.FlowMod) {
 	p.printf(" %s", commandNames[min(int(m.Command), len(commandNames)-1)])
-	if m.Table != 0 && !(m.Table == openflow.TableAll && p.version == ofp.V10) {
+	if m.Table != 0 {
 		p.WriteString(" table:" + p.table(m.Table))
 	}
 	p.WriteByte(' ')

@@ -162,6 +162,7 @@ func (r *rig) start() {
 		r.spawn(weirBinary, "switchd", "--rundir", r.dir, "--db", db, "--log-file", filepath.Join(r.dir, "weir.log"))
 	}
 	r.eventually(10*time.Second, func() error { _, err := r.try("ovs-appctl", "version"); return err })
+	r.eventually(5*time.Second, func() error { _, err := r.try("ovsdb-client", "list-dbs"); return err })
 }
 
 func (r *rig) spawn(name string, args ...string) *netlab.Process {

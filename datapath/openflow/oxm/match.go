@@ -106,7 +106,11 @@ var order = []flow.Field{
 // there are any), without padding. A cookie with a mask other than zero follows.
 // Bits of fields without their prerequisites, which no decoder lets in, are left out.
 func Append(w *ofp.Writer, m *flow.Match, ck Cookie, v ofp.Version) {
+	words := m.Mask.Map()
 	for _, f := range order {
+		if words&f.Words() == 0 {
+			continue
+		}
 		if v >= ofp.V15 && f >= flow.FieldReg0 && f <= flow.FieldReg15 {
 			// OpenFlow 1.5 has a name of its own for pairs of registers.
 			if i := f - flow.FieldReg0; i%2 == 0 {

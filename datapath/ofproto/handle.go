@@ -210,12 +210,12 @@ func (b *Bridge) FlowStats(m *openflow.FlowStatsRequest, now time.Time, take fun
 	for {
 		n := min(statsPart, len(rules))
 		for i, r := range rules[:n] {
-			flows[i] = openflow.FlowStats{
-				Table: r.Table, Priority: uint16(r.Priority()), Match: r.Match(), Cookie: r.Cookie,
-				Lifetime: lifetime(r.Created, now), IdleAge: ageSec(r.Used, now), HardAge: ageSec(r.Modified, now),
-				IdleTimeout: r.IdleTimeout, HardTimeout: r.HardTimeout, Importance: r.Importance, Flags: r.Flags,
-				Packets: r.Packets, Bytes: r.Bytes, Instructions: *r.Instr,
-			}
+			f := &flows[i]
+			f.Table, f.Priority, f.Cookie = r.Table, uint16(r.Priority()), r.Cookie
+			r.cr.CopyMatch(&f.Match)
+			f.Lifetime, f.IdleAge, f.HardAge = lifetime(r.Created, now), ageSec(r.Used, now), ageSec(r.Modified, now)
+			f.IdleTimeout, f.HardTimeout, f.Importance, f.Flags = r.IdleTimeout, r.HardTimeout, r.Importance, r.Flags
+			f.Packets, f.Bytes, f.Instructions = r.Packets, r.Bytes, *r.Instr
 		}
 		rules = rules[n:]
 		take(&openflow.FlowStatsReply{Nicira: m.Nicira, Flows: flows[:n], More: len(rules) > 0})

@@ -28,6 +28,9 @@ func (s *Switch) apply(b *bridge, eff *ofproto.Effects, now time.Time) {
 
 // affected adds the megaflows that could differ. s.ix.mu is held.
 func (s *Switch) affected(w *work, br *xlate.Bridge, eff *ofproto.Effects) {
+	if len(s.ix.byID) == 0 {
+		return
+	}
 	if eff.Fragments {
 		s.ix.all(w)
 		return

@@ -125,6 +125,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		}
 	})
 	running.Go(func() { rec.run(ctx) })
+	running.Go(func() { keepTidy(ctx) })
 	if err := serveRemotes(cfg, srv); err != nil {
 		exit()
 		running.Wait()

@@ -128,6 +128,9 @@ func (b *Bridge) collect(f *openflow.FlowFilter, strict bool, prio uint16) (rule
 			continue
 		}
 		if !strict {
+			if f.Match.Mask.Map() == 0 {
+				rules = slices.Grow(rules, t.cls.Len()) // most probably all
+			}
 			t.cls.Within(&f.Match, pick)
 		} else if cr := t.cls.Find(&f.Match, int32(prio)); cr != nil {
 			pick(cr)

@@ -462,7 +462,7 @@ func (c *contest) print() {
 	}
 	fmt.Printf("\n%s\n", b.String())
 	if *benchOut != "" {
-		if err := os.WriteFile(*benchOut, b.Bytes(), 0o644); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(*benchOut), 0o755), os.WriteFile(*benchOut, b.Bytes(), 0o644)); err != nil {
 			c.Error(err)
 		}
 	}

@@ -451,3 +451,30 @@ func TestE2EDemo(t *testing.T) {
 		t.Errorf("namespaces before %v, after %v (%v)", before, after, err)
 	}
 }
+
+// A device that becomes a port is set up, so that a port works without another
+// command; who sets it down afterwards is not overruled.
+func TestE2EPortComesUp(t *testing.T) {
+	if *stock {
+		t.Skip("stock leaves that to the user")
+	}
+	r := newRig(t, "system")
+	r.host("h1", "10.0.0.1/24")
+	link := func(state string) {
+		t.Helper()
+		if out, err := r.sw.Command("ip", "link", "set", "h1", state).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	state := func() string { return r.get("interface", "h1", "admin_state") }
+	link("down")
+	r.bridge("br0")
+	r.vsctl("add-port", "br0", "h1")
+	r.eventually(3*time.Second, equals(state, "up"))
+	link("down")
+	r.eventually(3*time.Second, equals(state, "down"))
+	r.vsctl("set", "port", "h1", "tag=7")
+	if got := state(); got != "down" {
+		t.Errorf("admin_state %s after another change, want down", got)
+	}
+}

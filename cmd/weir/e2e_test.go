@@ -365,15 +365,24 @@ func (r *rig) lookups() (hit, missed int) {
 func (r *rig) rss() (resident, maps int) {
 	r.t.Helper()
 	proc := fmt.Sprintf("/proc/%d/", r.pid())
-	b, err := os.ReadFile(proc + "status")
+	smaps, err := os.ReadFile(proc + "smaps")
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	m := regexp.MustCompile(`VmRSS:\s+(\d+) kB`).FindSubmatch(b)
-	if m == nil {
-		r.t.Fatalf("no VmRSS in %s", b)
+	// Pages of BPF maps that are mapped (the upcall ring) count with the maps.
+	mapped := false
+	for line := range strings.Lines(string(smaps)) {
+		f := strings.Fields(line)
+		if strings.Contains(f[0], "-") && !strings.HasSuffix(f[0], ":") {
+			mapped = strings.HasSuffix(strings.TrimSpace(line), "bpf-map")
+		} else if f[0] == "Rss:" && !mapped {
+			n, _ := strconv.Atoi(f[1])
+			resident += n
+		}
 	}
-	resident, _ = strconv.Atoi(string(m[1]))
+	if resident == 0 {
+		r.t.Fatalf("no resident pages in %ssmaps", proc)
+	}
 	seen := map[string]bool{}
 	infos, _ := filepath.Glob(proc + "fdinfo/*")
 	for _, f := range infos {

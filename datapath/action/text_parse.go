@@ -117,9 +117,10 @@ func (p *parser) instructions(s string) (in Instructions, err error) {
 		return in, err
 	}
 	drop, others := false, false
-	var conjunction, mixed bool
+	var conjunction, mixed, started bool
 	var with string // the first action that stands beside neither
 	last := 0
+	var misplaced error // said at the end, after what is wrong with single actions
 	for _, w := range ws {
 		w.name = lower(w.name)
 		if w.name == "drop" {
@@ -128,8 +129,12 @@ func (p *parser) instructions(s string) (in Instructions, err error) {
 		}
 		others = true
 		rank := order(w.name)
-		if rank < last {
-			return in, flow.Textf("invalid instruction ordering: %s must appear before %s, for OpenFlow 1.1+ compatibility",
+		if rank == last && rank != 1 && started && misplaced == nil {
+			misplaced = flow.Textf("duplicate %s instruction not allowed, for OpenFlow 1.1+ compatibility", w.name)
+		}
+		started = true
+		if rank < last && misplaced == nil {
+			misplaced = flow.Textf("invalid instruction ordering: %s must appear before %s, for OpenFlow 1.1+ compatibility",
 				instructionNames[rank], instructionNames[last])
 		}
 		last = rank
@@ -167,6 +172,9 @@ func (p *parser) instructions(s string) (in Instructions, err error) {
 		if err != nil {
 			return in, fmt.Errorf("%s: %w", w.name, err)
 		}
+	}
+	if misplaced != nil && p.depth == 0 {
+		return in, misplaced
 	}
 	if conjunction && mixed {
 		return in, flow.Textf(`"conjunction" actions may be used along with "note" but not any other kind of action (such as the "%s" action used here)`, with)

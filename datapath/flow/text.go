@@ -207,12 +207,10 @@ func (p *printer) network(skipProto bool) {
 		p.number("nw_ecn", FieldIPECN)
 	}
 	p.number("nw_ttl", FieldIPTTL)
-	if PrereqMPLS.Met(m) {
-		p.number("mpls_label", FieldMPLSLabel)
-		p.number("mpls_tc", FieldMPLSTC)
-		p.number("mpls_ttl", FieldMPLSTTL)
-		p.number("mpls_bos", FieldMPLSBOS)
-	}
+	p.number("mpls_label", FieldMPLSLabel)
+	p.number("mpls_tc", FieldMPLSTC)
+	p.number("mpls_ttl", FieldMPLSTTL)
+	p.number("mpls_bos", FieldMPLSBOS)
 	p.field("nw_frag", FieldIPFrag)
 }
 
@@ -225,13 +223,11 @@ func (p *printer) transport() {
 	case PrereqICMPv6.Met(m):
 		p.number("icmp_type", FieldICMPv6Type)
 		p.number("icmp_code", FieldICMPv6Code)
-		if PrereqND.Met(m) {
-			p.field("nd_target", FieldNDTarget)
-			p.field("nd_sll", FieldNDSLL)
-			p.field("nd_tll", FieldNDTLL)
-			p.field("nd_reserved", FieldNDReserved)
-			p.number("nd_options_type", FieldNDOptionsType)
-		}
+		p.field("nd_target", FieldNDTarget)
+		p.field("nd_sll", FieldNDSLL)
+		p.field("nd_tll", FieldNDTLL)
+		p.field("nd_reserved", FieldNDReserved)
+		p.number("nd_options_type", FieldNDOptionsType)
 	default:
 		p.number("tp_src", FieldTPSrc)
 		p.number("tp_dst", FieldTPDst)
@@ -307,6 +303,18 @@ func (m *Match) ParseField(name, value string, hasValue bool) error {
 		}
 		v.Lo &= 0xfc // the two bits of ECN are not part of it
 		mask.Lo &= 0xfc
+	}
+	switch f { // in a match that is not for ICMP it is a port
+	case FieldICMPType, FieldICMPv6Type:
+		f, mask = FieldTPSrc, Ones(16)
+	case FieldICMPCode, FieldICMPv6Code:
+		f, mask = FieldTPDst, Ones(16)
+	}
+	// What the match said of the field before is forgotten.
+	if f == FieldIPTOS {
+		m.Any(FieldIPDSCP)
+	} else {
+		m.Any(f)
 	}
 	m.SetMasked(f, v, mask)
 	return nil

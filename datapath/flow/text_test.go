@@ -37,6 +37,9 @@ func TestMatchText(t *testing.T) {
 		{"xreg0=0x100000002", "reg0=0x1,reg1=0x2"},
 		{"dl_src=*", ""},
 		{"ct_state=", ""},
+		{"reg0=0xff,reg0=1/1", "reg0=0x1/0x1"}, // the last counts
+		{"dl_vlan=5,vlan_tci=0x1000/0x1000", "vlan_tci=0x1000/0x1000"},
+		{"ip,nw_ecn=2,nw_tos=4", "ip,nw_tos=4,nw_ecn=2"},
 		// Bits that the field does not have are dropped if the bytes hold them.
 		{"dl_vlan=4097", "dl_vlan=1"},
 		{"dl_vlan_pcp=9", "dl_vlan_pcp=1"},

@@ -139,7 +139,7 @@ func FormatValue(f Field, v, m U128) string {
 		if all {
 			return strconv.FormatUint(v.Lo, 10)
 		}
-		return hex(v) + "/" + hex(m)
+		return strconv.FormatUint(v.Lo, 10) + "/" + hex(m) // unlike in a match
 	}
 	if all {
 		return hex(v)

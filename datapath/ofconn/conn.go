@@ -103,6 +103,12 @@ func newConn(s *Switch, nc net.Conn, kind Kind, name string) *Conn {
 	return c
 }
 
+// local says whether the peer is on this machine, on a unix socket.
+func (c *Conn) local() bool {
+	_, ok := c.nc.(*net.UnixConn)
+	return ok
+}
+
 // Version returns the negotiated version.
 func (c *Conn) Version() ofp.Version { return c.Proto().Version }
 

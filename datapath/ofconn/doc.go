@@ -31,8 +31,8 @@
 // beyond that are dropped and counted. Replies are never dropped; instead the Conn reads no further request
 // until the queue is below the bound again, so a peer holds at most the bound and the
 // replies to one request. A peer that takes nothing for Options.Stall (10 s)
-// is disconnected. A Switch has at most Options.Conns passive connections (64); at that bound the
-// oldest that has not said hello gives way, and if all have, the new one is closed
+// is disconnected. A Switch has at most Options.Conns passive connections (64), a quarter of them on
+// unix sockets only; at that bound the oldest that has not said hello gives way, and if all have, the new one is closed
 // at once. A TLS handshake counts among the 64 of its listener until it is
 // done (package stream). One line a second is logged for each Switch.
 //

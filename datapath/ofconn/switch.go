@@ -154,26 +154,37 @@ func (s *Switch) snoop(b []byte) {
 	}
 }
 
-// add registers c; false if there is no place for it. At the bound the oldest
-// that has not said hello yet gives way.
+// add registers c; false if there is no place for it. A quarter of the places is
+// for unix sockets. At the bound the oldest that has not said hello yet gives way.
 func (s *Switch) add(c *Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	passive := 0
-	var mute *Conn
+	if s.closed {
+		return false
+	}
+	passive, far := 0, 0
+	var mute, farMute *Conn // the oldest
 	for o := range s.conns {
 		if o.Kind == Primary || o.evicted {
 			continue
 		}
+		older := func(x *Conn) bool { return o.Version() == 0 && (x == nil || o.seq < x.seq) }
 		passive++
-		if o.Version() == 0 && (mute == nil || o.seq < mute.seq) {
+		if older(mute) {
 			mute = o
 		}
+		if !o.local() {
+			far++
+			if older(farMute) {
+				farMute = o
+			}
+		}
 	}
-	if s.closed {
-		return false
-	}
-	if c.Kind != Primary && passive >= s.opt.Conns {
+	farFull := !c.local() && far >= s.opt.Conns-s.opt.Conns/4
+	if c.Kind != Primary && (farFull || passive >= s.opt.Conns) {
+		if !c.local() {
+			mute = farMute // a stranger takes no place of those who are here
+		}
 		if mute == nil {
 			return false
 		}

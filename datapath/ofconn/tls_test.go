@@ -176,3 +176,28 @@ func TestHalfOpen(t *testing.T) {
 		t.Errorf("%d connections", n)
 	}
 }
+
+// Peers on TCP, however well they speak, leave places for those on unix sockets.
+func TestPlacesForUnix(t *testing.T) {
+	s, sock := start(t, &tiny{}, Options{Conns: 4})
+	l, err := s.Listen(Service, "ptcp:0:127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 {
+		c, err := net.Dial("tcp", l.Addr.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if i < 3 {
+			hello(t, c, ofp.V13).sync()
+			continue
+		}
+		c.SetDeadline(time.Now().Add(5 * time.Second))
+		if _, err := c.Read(make([]byte, 1)); err == nil {
+			t.Error("a fourth is served")
+		}
+	}
+	dial(t, sock, ofp.V13).sync()
+}

@@ -243,7 +243,7 @@ func (b *Bridge) aggregate(m *openflow.AggregateRequest, one func(openflow.Messa
 func (b *Bridge) tableStats() *openflow.TableStatsReply {
 	rep := &openflow.TableStatsReply{}
 	for i := range VisibleTables {
-		s := openflow.TableStats{Table: uint8(i), Name: fmt.Sprintf("table%d", i), MaxEntries: MaxRules}
+		s := openflow.TableStats{Table: uint8(i), MaxEntries: MaxRules}
 		if t := b.tables[i]; t != nil {
 			s.Active = uint32(t.cls.Len())
 			s.Lookups = t.matched + t.missed
@@ -265,7 +265,7 @@ func (b *Bridge) tableFeatures() *openflow.TableFeaturesReply {
 	rep := &openflow.TableFeaturesReply{}
 	for i := range VisibleTables {
 		t := openflow.TableFeatures{
-			Table: uint8(i), Name: fmt.Sprintf("table%d", i), MetadataMatch: ^uint64(0), MetadataMask: ^uint64(0),
+			Table: uint8(i), MetadataMatch: ^uint64(0), MetadataMask: ^uint64(0),
 			MaxEntries: MaxRules, Match: match, Wildcards: match, SetField: set,
 		}
 		for n := i + 1; n < VisibleTables; n++ {

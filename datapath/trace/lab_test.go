@@ -239,6 +239,10 @@ func (l *lab) our(args []string) (string, *xlate.Result) {
 	if err != nil {
 		l.t.Fatalf("%v: %v", args, err)
 	}
+	for _, b := range l.ours { // what OpenFlow did is done, but another goroutine did it
+		b.mu.Lock()
+		defer b.mu.Unlock()
+	}
 	in := &xlate.In{Bridge: l.ours[0].x, InPort: action.Port(k.InPort()), Key: k, Trace: true}
 	r := xlate.Translate(in)
 	return Text(in, r), r

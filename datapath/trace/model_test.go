@@ -21,7 +21,6 @@ type tag struct{ tpid, tci uint16 }
 type model struct {
 	k    flow.Key
 	tags []tag
-	most int // tags at a time
 	out  []string
 }
 
@@ -47,19 +46,18 @@ func (p *model) wire() string {
 	return b.String()
 }
 
-// perform executes actions on the packet k and returns what leaves and where, and the highest
-// number of tags on the way.
-func perform(actions string, k flow.Key) (out []string, most int, err error) {
+// perform executes actions on the packet k and returns what leaves and where.
+func perform(actions string, k flow.Key) (out []string, err error) {
 	p := &model{k: k}
 	if t := k.VLANTCI(); t != 0 {
 		p.tags = append(p.tags, tag{uint16(k.U64(flow.FieldVLANTPID)), t})
 	}
 	for _, a := range flow.SplitWords(actions) {
 		if err := p.action(a); err != nil {
-			return nil, 0, fmt.Errorf("action %s: %w", a, err)
+			return nil, fmt.Errorf("action %s: %w", a, err)
 		}
 	}
-	return p.out, p.most, nil
+	return p.out, nil
 }
 
 func (p *model) action(a string) error {
@@ -103,7 +101,6 @@ func (p *model) action(a string) error {
 			}
 		}
 		p.tags = append([]tag{t}, p.tags...)
-		p.most = max(p.most, len(p.tags))
 	case name == "set":
 		header, parts, _ := strings.Cut(strings.TrimSuffix(arg, ")"), "(")
 		if header == "skb_mark" || header == "skb_priority" {
@@ -180,7 +177,14 @@ func maskOf(trace string) (m flow.Match, ok bool) {
 		if name == "recirc_id" || name == "eth" || name == "in_port" || name == "skb_priority" {
 			continue
 		}
-		if f, ok := flow.FieldByName(name); ok && strings.Contains(v, "/") {
+		f, ok := flow.FieldByName(name)
+		switch name {
+		case "icmp_type":
+			f = flow.FieldICMPType
+		case "icmp_code":
+			f = flow.FieldICMPCode
+		}
+		if ok && (strings.Contains(v, "/") || f == flow.FieldICMPType || f == flow.FieldICMPCode) {
 			// Masks of megaflows are of any form.
 			val, mask, err := flow.ParseValue(f, v)
 			if err != nil {
@@ -212,13 +216,13 @@ func sameOut(trace string, got, want []string) bool {
 	return slices.Equal(got, want)
 }
 
-var allTags = regexp.MustCompile(`(\[[0-9a-f:]+\])+`)
+var header = regexp.MustCompile(` \d+=.*`)
 
-// untagged cuts all tags.
-func untagged(out []string) []string {
+// targets leaves the ports and tags of outputs.
+func targets(out []string) []string {
 	cut := make([]string, len(out))
 	for i, s := range out {
-		cut[i] = allTags.ReplaceAllString(s, "")
+		cut[i] = header.ReplaceAllString(s, "")
 	}
 	return cut
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/flow"
+	"github.com/weirswitch/weir/datapath/packet"
 	"github.com/weirswitch/weir/datapath/xlate"
 )
 
@@ -153,6 +154,16 @@ func FlowText(k *flow.Key) string {
 		}
 		s = strings.Replace(s, ",dl_src=", ","+inner+",dl_src=", 1)
 	}
+	if flow.PrereqMPLS.Met(&m) {
+		last := k.U64(flow.FieldMPLSBOS) != 0
+		for i, f := range []flow.Field{flow.FieldMPLS1, flow.FieldMPLS2} {
+			if last {
+				break
+			}
+			s += fmt.Sprintf(",mpls_lse%d=%d", i+1, k.U64(f))
+			last = k.U64(f)>>8&1 != 0
+		}
+	}
 	if flow.PrereqND.Met(&m) {
 		for _, f := range []flow.Field{flow.FieldNDSLL, flow.FieldNDTLL} {
 			s += "," + f.String() + "=" + flow.FormatValue(f, k.Get(f), flow.Ones(48))
@@ -173,7 +184,8 @@ func transport(k *flow.Key, m *flow.Match) {
 		return
 	}
 	switch {
-	case p == flow.ProtoTCP, p == flow.ProtoUDP, p == flow.ProtoSCTP, p == flow.ProtoICMP && !v6, p == flow.ProtoICMPv6 && v6:
+	case p == flow.ProtoTCP, p == flow.ProtoUDP, p == flow.ProtoSCTP, p == flow.ProtoICMP && !v6, p == flow.ProtoICMPv6 && v6,
+		p == packet.ProtoIGMP && !v6 && k.U64(flow.FieldTPSrc) != 0:
 		m.Mask.SetAll(flow.FieldTPSrc)
 		m.Mask.SetAll(flow.FieldTPDst)
 	}
@@ -181,7 +193,7 @@ func transport(k *flow.Key, m *flow.Match) {
 	case p == flow.ProtoTCP:
 		m.Mask.SetAll(flow.FieldTCPFlags)
 	case p == flow.ProtoICMPv6 && v6:
-		if t := k.U64(flow.FieldTPSrc); t == flow.ICMPv6NDSolicit || t == flow.ICMPv6NDAdvert {
+		if t := k.U64(flow.FieldTPSrc); k.U64(flow.FieldTPDst) == 0 && (t == flow.ICMPv6NDSolicit || t == flow.ICMPv6NDAdvert) {
 			m.Mask.SetAll(flow.FieldNDTarget)
 		}
 	}

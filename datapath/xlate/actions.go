@@ -52,10 +52,14 @@ func (c *ctx) action(a action.Action) bool {
 	case action.SetField:
 		if c.has(a.Field) {
 			c.setField(a.Field, a.Value, a.Mask.And(flow.Ones(a.Field.Bits())))
+		} else if !a.Legacy {
+			c.notef(NodeWarn, "unmet prerequisites for %v, set_field ignored", a.Field)
 		}
 	case action.Load:
 		if c.has(a.Dst.Field) {
 			c.setField(a.Dst.Field, flow.U128{Lo: a.Value}.Lsh(uint(a.Dst.Ofs)), a.Dst.Mask())
+		} else {
+			c.notef(NodeWarn, "unmet prerequisites for %v, set_field ignored", a.Dst.Field)
 		}
 	case action.Move:
 		if c.has(a.Dst.Field) && c.has(a.Src.Field) {
@@ -244,8 +248,10 @@ func (c *ctx) clone(l action.List) {
 // patch takes the packet into the bridge of peer.
 func (c *ctx) patch(peer *Port) {
 	s := c.save()
-	br, exit, inSet := c.br, c.exit, c.inSet
-	c.br, c.exit, c.inSet = peer.Bridge, false, false
+	// The reason of packet-ins there stays "action set" if that is where we come from, as in
+	// the stock switch.
+	br, exit := c.br, c.exit
+	c.br, c.exit = peer.Bridge, false
 	c.stack, c.stackSize, c.set = nil, 0, nil
 	for i, m := range constant {
 		c.flow[i] &^= m
@@ -258,15 +264,17 @@ func (c *ctx) patch(peer *Port) {
 
 	list := c.enterBridge()
 	if c.mayReceive(peer.No) {
-		c.tableAction(peer.No, 0, true, true)
+		rule := c.rule
+		c.rule = c.tableAction(peer.No, 0, true, true)
 		c.enterLast()
 		c.actionSet()
+		c.rule = rule
 	}
 	c.leave(list)
 	if !errors.Is(c.err, ErrTooManyActions) {
 		c.err = nil // the failure of another bridge is not ours; what it sent before is sent
 	}
-	c.br, c.exit, c.inSet = br, exit, inSet
+	c.br, c.exit = br, exit
 	c.restore(&s)
 }
 

@@ -42,16 +42,23 @@
 //   - resubmit with another in_port searches with it and then goes on with the old one.
 //   - push_vlan makes a tag with VID and PCP 0.
 //   - An output to the port in in_port is left out, IN_PORT excepted.
-//   - An action set without output does nothing.
+//   - An action set without output does nothing. Its packet-ins are of the rule of table 0.
+//   - Writing vlan_tci without its present bit takes all tags away, not only the outermost.
+//   - NORMAL floods no packet with a tag within a tag to access ports.
+//   - A field of a header that the packet lacks is not written: no port of a later fragment.
 //   - Fragments in mode "normal" match as if their ports were 0.
 //
 // Not there yet, and refused by package ofproto or ended with ErrUnsupported:
 // groups, meters, MPLS push and pop, truncated output, queues (a queue is ignored, as the stock
 // switch does where the device has none), conjunction (such a rule does nothing).
 //
+// Where the stock switch loses something, ours does not follow: it keeps more than two tags, and the
+// inner tag in NORMAL where push_vlan made the outer with VID 0; it rewrites IP headers with
+// protocol 0. (Package trace compares the two and names these.)
+//
 // # Side effects
 //
-// There are none. What a packet should cause besides forwarding (addresses to learn, rules
+// There are none. In.Trace asks for a record of each decision (package trace prints it). What a packet should cause besides forwarding (addresses to learn, rules
 // to count at, packets for controllers) is in the Result, and so is what the
 // translation looked at other than the key: rules and misses in Hits, addresses,
 // ports and flooding in Deps. The caller applies and indexes it.

@@ -197,13 +197,13 @@ func Translate(in *In) *Result {
 		c.actions(in.Actions)
 	} else if c.mayReceive(in.InPort) {
 		c.resubmits = -1 // the first search is not one
-		c.tableAction(in.InPort, 0, true, false)
+		c.rule = c.tableAction(in.InPort, 0, true, false)
 		c.enterLast()
 	}
 	c.actionSet()
 
 	if c.tr != nil {
-		r.Trace.Final, r.Trace.Cut = c.flow, c.tr.cut
+		r.Trace.Final, r.Trace.Cut, r.Trace.MaxTags = c.flow, c.tr.cut, c.tr.tags
 	}
 	if c.err != nil {
 		r.Err = c.err
@@ -285,18 +285,19 @@ func (c *ctx) mayReceive(p action.Port) bool {
 }
 
 // tableAction searches a table and does what the rule says. miss: a packet that
-// matches nothing may go to the controllers. deepens: the jump counts for MaxDepth.
-func (c *ctx) tableAction(inPort action.Port, tab uint8, miss, deepens bool) {
+// matches nothing may go to the controllers. deepens: the jump counts for MaxDepth. It returns
+// the rule, or nil.
+func (c *ctx) tableAction(inPort action.Port, tab uint8, miss, deepens bool) *ofproto.Rule {
 	if c.err != nil {
-		return
+		return nil
 	}
 	if c.depth >= MaxDepth {
 		c.fail(ErrTooDeep)
-		return
+		return nil
 	}
 	if c.resubmits >= MaxResubmits {
 		c.fail(ErrTooManyResubmits)
-		return
+		return nil
 	}
 	oldTable, oldRule := c.table, c.rule
 	c.table = tab
@@ -319,6 +320,7 @@ func (c *ctx) tableAction(inPort action.Port, tab uint8, miss, deepens bool) {
 	}
 	c.leave(old)
 	c.table, c.rule = oldTable, oldRule
+	return r
 }
 
 // wantsMiss reports whether a packet that no rule matches goes to the controllers.
@@ -423,10 +425,17 @@ func (c *ctx) setOutput() {
 }
 
 // actionSet executes the action set in the order of OpenFlow 1.3, 5.10 and
-// empties it; after exit it does nothing.
+// empties it; after exit it does nothing. Packet-ins are of c.rule: that of table 0 in the
+// bridge, in a clone that with the clone.
 func (c *ctx) actionSet() {
 	set := c.set
-	if len(set) == 0 || c.err != nil || c.exit {
+	if len(set) == 0 || c.err != nil {
+		return
+	}
+	if c.exit {
+		if c.tr != nil && orderSet(set) != nil {
+			c.leave(c.enterSet()) // nothing of it is executed
+		}
 		return
 	}
 	c.set = nil
@@ -524,7 +533,7 @@ func (c *ctx) finalMask() flow.Mask {
 		}
 		return false
 	}
-	ethEnd, netEnd := flow.StageEnd[1], flow.StageEnd[2]
+	ethEnd, netEnd := flow.StageEnd[1], int(flow.FieldTPSrc.Info().Word)
 	if any(netEnd, flow.Words) {
 		if c.ip() {
 			m.SetAll(flow.FieldIPFrag)

@@ -38,6 +38,7 @@ type kernel interface {
 	DeleteInternal(name string) error
 	SetMAC(name string, mac wanted.MAC) error
 	SetMTU(name string, mtu int) error
+	SetUp(name string, up bool) error
 }
 
 // reconciler makes the switch what the database says. All its fields belong to
@@ -276,6 +277,8 @@ func (r *reconciler) perform(o wanted.Op) (err error) {
 		err = r.devs.SetMAC(o.Name, o.MAC)
 	case wanted.SetMTU:
 		err = r.devs.SetMTU(o.Name, o.MTU)
+	case wanted.SetUp:
+		err = r.devs.SetUp(o.Name, true)
 	case wanted.AddPort:
 		if err = r.tiers[o.Kind].dp.PortAdd(o.No, dpif.PortSpec{Name: o.Leg, Ifindex: o.Ifindex}); err == nil {
 			r.attached[o.Name] = o.Attached

@@ -23,6 +23,7 @@ import (
 
 	"github.com/weirswitch/weir/firmware/base/pki"
 	"github.com/weirswitch/weir/firmware/base/stream"
+	"github.com/weirswitch/weir/ovsdb"
 	"github.com/weirswitch/weir/ovsdb/client"
 	"github.com/weirswitch/weir/ovsdb/engine"
 	"github.com/weirswitch/weir/ovsdb/vswitch"
@@ -561,4 +562,79 @@ func TestHalfOpen(t *testing.T) {
 		t.Errorf("one that was there before: %v", err)
 	}
 	t.Logf("%d sessions, slowest echo %v", n, worst)
+}
+
+// Peers on TCP, however well they speak, leave places for those on unix sockets.
+func TestPlacesForUnix(t *testing.T) {
+	f := serve(t, Options{MaxSessions: 4})
+	if err := f.AddRemote("ptcp:0:127.0.0.1"); err != nil {
+		t.Fatal(err)
+	}
+	to := "tcp:" + f.Addr("ptcp:0:127.0.0.1").String()
+	for i := range 4 {
+		c, err := client.Dial(f.ctx, to, client.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.Call(f.ctx, "echo", []int{1}); (err == nil) != (i < 3) {
+			t.Errorf("session %d: %v", i, err)
+		}
+	}
+	f.dial(t).call(t, f.ctx, "echo", "[]")
+}
+
+// More targets than the bound: the first are served, in order, the others say
+// why not, and when there is room again they are.
+func TestTooManyRemotes(t *testing.T) {
+	f := serve(t, Options{})
+	if err := f.AddRemote(managers); err != nil {
+		t.Fatal(err)
+	}
+	var ids []ovsdb.UUID
+	set := func(n int) {
+		t.Helper()
+		if _, err := f.Update("Open_vSwitch", func(tx *engine.Txn) error {
+			root, err := vswitch.EnsureRoot(tx)
+			for i := len(ids); err == nil && i < n; i++ {
+				var id ovsdb.UUID
+				id, err = vswitch.Insert(tx, "Manager", vswitch.Values{"target": fmt.Sprintf("ptcp:0:127.0.1.%d", i+100)})
+				ids = append(ids, id)
+			}
+			if err == nil {
+				_, err = vswitch.Set(tx, "Open_vSwitch", root, vswitch.Values{"manager_options": ids[:n]})
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(maxRemotes + 6)
+	m := f.managerUntil(t, fmt.Sprintf("ptcp:0:127.0.1.%d", 100+maxRemotes+5), func(m *vswitch.Manager) bool { return m.Status["last_error"] != "" })
+	if m.Status["last_error"] != "too many remotes" || m.Status["state"] != "VOID" {
+		t.Errorf("status %v", m.Status)
+	}
+	f.managerUntil(t, "ptcp:0:127.0.1.100", func(m *vswitch.Manager) bool { return m.Status["bound_port"] != "" })
+	f.mu.Lock()
+	n := len(f.remotes)
+	f.mu.Unlock()
+	if n != maxRemotes {
+		t.Errorf("%d remotes", n)
+	}
+	f.dial(t).call(t, f.ctx, "echo", "[]") // what was added by hand counts first
+	last := ids[maxRemotes+5]
+	ids = ids[:0]
+	if _, err := f.Update("Open_vSwitch", func(tx *engine.Txn) error {
+		root, err := vswitch.EnsureRoot(tx)
+		if err == nil {
+			_, err = vswitch.Set(tx, "Open_vSwitch", root, vswitch.Values{"manager_options": last})
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	m = f.managerUntil(t, fmt.Sprintf("ptcp:0:127.0.1.%d", 100+maxRemotes+5), func(m *vswitch.Manager) bool { return m.Status["bound_port"] != "" })
+	if m.Status["last_error"] != "" || m.Status["state"] != "" {
+		t.Errorf("status %v", m.Status)
+	}
 }

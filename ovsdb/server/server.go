@@ -393,9 +393,9 @@ func (s *Server) room(local bool) bool {
 		return true
 	}
 	silent := oldest(s.sessions, func(ss *session) bool {
-		return ss.remote.addr.Passive && !ss.spoke && !ss.dead && (local || !ss.local || !farFull)
+		return ss.remote.addr.Passive && !ss.spoke && !ss.dead && (local || !ss.local) // a stranger takes no place of those who are here
 	})
-	if silent == nil || !local && silent.local {
+	if silent == nil {
 		return false
 	}
 	silent.kill("said nothing, others want its place")

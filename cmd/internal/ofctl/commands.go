@@ -3,8 +3,6 @@
 package ofctl
 
 import (
-	"bytes"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -154,7 +152,22 @@ func dumpTableFeatures(s *session, args []string) error {
 	if c.version < ofp.V13 {
 		return errors.New("dump-table-features needs OpenFlow 1.3 or later ('-O OpenFlow13')")
 	}
-	return s.printReply(c, args[0], &openflow.TableFeaturesRequest{})
+	o, err := s.display(args[0])
+	if err != nil {
+		return err
+	}
+	var tables []openflow.TableFeatures
+	err = c.parts(&openflow.TableFeaturesRequest{}, func(m openflow.Message, raw []byte) (bool, error) {
+		r, ok := m.(*openflow.TableFeaturesReply)
+		if !ok {
+			s.show(raw, o)
+			return false, nil
+		}
+		tables = append(tables, r.Tables...)
+		return r.More, nil
+	})
+	s.printf("%s", ofprint.TableFeatures(tables, o))
+	return err
 }
 
 func dumpTableDesc(s *session, args []string) error {
@@ -374,88 +387,6 @@ func setFrags(s *session, args []string) error {
 	return err
 }
 
-// maxEcho is the longest payload of an echo request, bytes.
-const maxEcho = openflow.MaxLen - openflow.HeaderLen
-
-func probe(s *session, args []string) error {
-	c, err := s.open(args[0], "mgmt", false)
-	if err != nil {
-		return err
-	}
-	_, raw, err := c.call(&openflow.EchoRequest{})
-	if err == nil && len(raw) != openflow.HeaderLen {
-		err = errors.New("reply does not match request")
-	}
-	return err
-}
-
-func payload(s string) ([]byte, error) {
-	n := atoi(s)
-	if n < 0 || n > maxEcho {
-		return nil, fmt.Errorf("payload must be between 0 and %d bytes", maxEcho)
-	}
-	b := make([]byte, n)
-	rand.Read(b)
-	return b, nil
-}
-
-func ping(s *session, args []string) error {
-	size := "64"
-	if len(args) > 1 {
-		size = args[1]
-	}
-	if _, err := payload(size); err != nil {
-		return err
-	}
-	c, err := s.open(args[0], "mgmt", false)
-	if err != nil {
-		return err
-	}
-	for range 10 {
-		data, err := payload(size)
-		if err != nil {
-			return err
-		}
-		start := s.env.Now()
-		m, raw, err := c.call(&openflow.EchoRequest{Data: data})
-		if err != nil {
-			return err
-		}
-		took := s.env.Now().Sub(start)
-		r, ok := m.(*openflow.EchoReply)
-		if !ok || !bytes.Equal(r.Data, data) {
-			s.printf("Reply does not match request.  Reply:\n")
-			s.show(raw, s.verbose(ofprint.Options{}, 2))
-		}
-		s.printf("%d bytes from %s: xid=%08x time=%.1f ms\n", len(raw)-openflow.HeaderLen, args[0], openflow.ParseHeader(raw).XID, float64(took)/1e6)
-	}
-	return nil
-}
-
-func benchmark(s *session, args []string) error {
-	data, err := payload(args[1])
-	if err != nil {
-		return err
-	}
-	count := atoi(args[2])
-	size := len(data) + openflow.HeaderLen
-	s.printf("Sending %d packets * %d bytes (with header) = %d bytes total\n", count, size, count*size)
-	c, err := s.open(args[0], "mgmt", false)
-	if err != nil {
-		return err
-	}
-	start := s.env.Now()
-	for range count {
-		if _, _, err := c.call(&openflow.EchoRequest{Data: data}); err != nil {
-			return err
-		}
-	}
-	took := s.env.Now().Sub(start)
-	sec := max(took.Seconds(), 1e-9)
-	s.printf("Finished in %.1f ms (%.0f packets/s) (%.0f bytes/s)\n", float64(took)/1e6, float64(count)/sec, float64(count*size)/sec)
-	return nil
-}
-
 func packetOut(s *session, args []string) error {
 	n, err := s.take(args[0])
 	if err != nil {
@@ -501,114 +432,11 @@ func packetOut(s *session, args []string) error {
 	return s.refuse(refusal)
 }
 
-// setPacketIn asks for a format of packet-ins; a refusal is an error only if must.
-func (c *conn) setPacketIn(f openflow.PacketInFormat, must bool) (bool, error) {
-	refusal, err := c.change(&openflow.SetPacketInFormat{Format: f})
-	if err != nil {
-		return false, err
-	}
-	if refusal == nil {
-		return true, nil
-	}
-	if must {
-		m, _ := openflow.Decode(refusal, c.proto())
-		kind := ofp.NoError
-		if e, ok := m.(*openflow.Error); ok {
-			kind = e.Kind
-		}
-		return false, fmt.Errorf("%s: failed to set packet in format to nx_packet_in (%v)", c.name, kind)
-	}
-	return false, nil
-}
-
-func monitor(s *session, args []string) error {
-	c, err := s.open(args[0], "mgmt", false)
-	if err != nil {
-		return err
-	}
-	for _, a := range args[1:] {
-		switch {
-		case strings.HasPrefix(a, "watch:"):
-			return errors.New("watch: is not supported")
-		case a == "invalid_ttl" || a != "" && a[0] >= '0' && a[0] <= '9':
-			cfg, err := c.config()
-			if err != nil {
-				return err
-			}
-			if a == "invalid_ttl" {
-				cfg.InvalidTTL = true
-			} else {
-				cfg.MissSendLen = uint16(atoi(a))
-			}
-			refusal, err := c.change(&openflow.SetConfig{Config: cfg})
-			if err != nil {
-				return err
-			}
-			if err := s.refuse(refusal); err != nil {
-				return err
-			}
-		default:
-			return fmt.Errorf("%s: unsupported \"monitor\" argument", a)
-		}
-	}
-	switch {
-	case s.plan.packetIn >= 0:
-		if _, err := c.setPacketIn(openflow.PacketInFormat(s.plan.packetIn), true); err != nil {
-			return err
-		}
-	default:
-		ok, err := c.setPacketIn(openflow.PacketInNXT2, false)
-		if err == nil && !ok && c.version == ofp.V10 {
-			_, err = c.setPacketIn(openflow.PacketInNXT, false)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return s.watch(c, true)
-}
-
-func snoop(s *session, args []string) error {
-	c, err := s.open(args[0], "snoop", true)
-	if err != nil {
-		return err
-	}
-	return s.watch(c, false)
-}
-
-// watch prints messages, on stderr as the stock tool does, until the connection
-// ends; echo requests are answered if asked for.
-func (s *session) watch(c *conn, echo bool) error {
-	o, err := s.display(s.target)
-	if err != nil {
-		return err
-	}
-	o.Verbosity += 2
-	for {
-		raw, err := c.recv()
-		if err != nil {
-			if s.ctx.Err() != nil {
-				return s.ctx.Err()
-			}
-			return c.talkingAs("vconn_recv", err)
-		}
-		if s.plan.timestamp {
-			fmt.Fprintf(s.env.Stderr, "%s: ", s.env.Now().UTC().Format("2006-01-02 15:04:05.000"))
-		}
-		if h := openflow.ParseHeader(raw); echo && h.Type == 2 { // OFPT_ECHO_REQUEST
-			if err := c.answerEcho(raw); err != nil {
-				return err
-			}
-		}
-		io.WriteString(s.env.Stderr, ofprint.Message(raw, o))
-	}
-}
-
 // ofpParse prints the messages of a file.
 func ofpParse(s *session, args []string) error {
 	b, _, err := s.readFile(args[0])
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: open (%s)", args[0], causeOf(err))
 	}
 	for len(b) >= openflow.HeaderLen {
 		n := openflow.ParseHeader(b).Len

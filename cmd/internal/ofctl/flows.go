@@ -36,13 +36,28 @@ func hexBytes(s string) ([]byte, error) {
 // normalized tells the user that parts of a match have no effect.
 func (s *session) normalized(ms ...*flowMod) {
 	for _, m := range ms {
-		if m.raw == m.Match || m.raw.String() == m.Match.String() {
+		a, b := m.raw, m.Match
+		for _, f := range []flow.Field{flow.FieldIPFrag, flow.FieldTCPFlags} { // of which nobody is told
+			a.Any(f)
+			b.Any(f)
+		}
+		if a == b || onlyPorts(a, b) {
 			continue
 		}
 		s.log("ofp_match", "INFO", "normalization changed ofp_match, details:")
 		s.log("ofp_match", "INFO", " pre: "+m.raw.String())
 		s.log("ofp_match", "INFO", "post: "+m.Match.String())
 	}
+}
+
+// onlyPorts reports whether a and b differ only in the bits of a port that are
+// not ICMP's.
+func onlyPorts(a, b flow.Match) bool {
+	for _, m := range []*flow.Match{&a, &b} {
+		m.Any(flow.FieldTPSrc)
+		m.Any(flow.FieldTPDst)
+	}
+	return a == b && (flow.PrereqICMPv4.Met(&b) || flow.PrereqICMPv6.Met(&b))
 }
 
 // forVersion is m as a version that must name a table has it.
@@ -201,7 +216,9 @@ func dumpFlows(s *session, args []string) error {
 		slices.SortStableFunc(flows, func(a, b openflow.FlowStats) int { return compareFlows(s.plan.sort, &a, &b) })
 	}
 	for i := range flows {
-		flows[i].IdleAge, flows[i].HardAge = -1, -1
+		if c.isNXM() { // which are not shown in this form
+			flows[i].IdleAge, flows[i].HardAge = -1, -1
+		}
 		s.printf(" %s\n", ofprint.FlowStats(&flows[i], o, !s.plan.noStats))
 	}
 	return nil
@@ -502,6 +519,9 @@ func (s *session) printFlowMods(ms []*flowMod, usable protocols) error {
 			return err
 		}
 		s.show(b, s.verbose(ofprint.Options{}, 0))
+		if chosen&(of10|of10tid) != 0 && m.raw.String() != m.Match.String() {
+			s.normalized(m) // in OpenFlow 1.0 the message says it all again
+		}
 	}
 	return nil
 }
@@ -511,7 +531,7 @@ func parseFlowCommand(s *session, args []string) error {
 	if err != nil {
 		return err
 	}
-	s.normalized(m, m)
+	s.normalized(m)
 	return s.printFlowMods([]*flowMod{m}, m.usable)
 }
 
@@ -525,7 +545,7 @@ func parseFlowsCommand(s *session, args []string) error {
 		return err
 	}
 	for _, m := range ms {
-		s.normalized(m, m)
+		s.normalized(m)
 	}
 	return s.printFlowMods(ms, usable)
 }

@@ -13,8 +13,6 @@ import (
 	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/flow"
 	"github.com/weirswitch/weir/datapath/openflow"
-	"github.com/weirswitch/weir/datapath/openflow/ofp"
-	"github.com/weirswitch/weir/datapath/openflow/ofpact"
 )
 
 // names are the ports and tables of a switch.
@@ -269,7 +267,7 @@ func (m *flowMod) cookie(s string, keys allowed) (err error) {
 		if m.Command == openflow.FlowAdd && keys.actions {
 			return errors.New("flow additions cannot use a cookie mask")
 		}
-		m.usable &= nxmUp
+		m.usable &= nxmUp | of11
 		if m.Cookie, err = parseU64(val); err == nil {
 			m.CookieMask, err = parseU64(mask)
 		}
@@ -323,63 +321,6 @@ func (m *flowMod) actions(s string, n names) error {
 	u, err := checkActions(&m.Instructions, &m.Match, m.Table, m.usable)
 	m.usable = u
 	return err
-}
-
-// checkActions verifies actions against a match and narrows the formats down to those
-// that can carry them.
-func checkActions(in *action.Instructions, match *flow.Match, table uint8, usable protocols) (protocols, error) {
-	usable &= usableActions(in)
-	err10 := ofpact.Check(in, match, table, ofp.V10)
-	err13 := ofpact.Check(in, match, table, ofp.V13)
-	var k ofp.Kind
-	switch {
-	case err10 != nil && usable&of11Up == 0, err10 != nil && err13 != nil:
-		if errors.As(err10, &k) {
-			if f := lacking(in, match); k == ofp.BACMatchInconsistent && f != flow.FieldNone {
-				return usable, &warning{"ofp_actions", fmt.Sprintf("set_field %s lacks correct prerequisites", f), fmt.Errorf("actions are invalid with specified match (%s)", k)}
-			}
-			return usable, fmt.Errorf("actions are invalid with specified match (%s)", k)
-		}
-		return usable, err10
-	case err13 != nil:
-		usable &^= of11Up
-	}
-	return usable, nil
-}
-
-// lacking returns the field of the first set_field without its prerequisites.
-func lacking(in *action.Instructions, match *flow.Match) flow.Field {
-	for _, a := range in.Apply {
-		if s, ok := a.(action.SetField); ok && !s.Legacy && !match.Has(s.Field) {
-			return s.Field
-		}
-		if s, ok := a.(action.SetField); ok && s.Field == flow.FieldVLANVID && match.Key.VLANTCI()&flow.VLANPresent == 0 {
-			return s.Field
-		}
-	}
-	return flow.FieldNone
-}
-
-// usableActions returns the formats that can carry in.
-func usableActions(in *action.Instructions) protocols {
-	p := protocols(anyProto)
-	if in.Meter != 0 {
-		p &= oxm13 | oxm14 | oxm15
-	}
-	if in.MetadataMask != 0 {
-		p &= nxmUp | of11
-	}
-	for _, a := range append(append(action.List(nil), in.Apply...), in.Write...) {
-		switch a := a.(type) {
-		case action.PushVLAN:
-			p &= of11Up
-		case action.SetField:
-			if !a.Legacy {
-				p &= usableFor(a.Field, a.Mask.And(flow.Ones(a.Field.Bits())))
-			}
-		}
-	}
-	return p
 }
 
 func parseTable(s string, n names) (uint8, error) {

@@ -189,7 +189,7 @@ func newWorld() *world {
 
 func (w *world) device(name string, mac MAC) {
 	w.ifindex++
-	w.Devices[name] = Device{Name: name, Ifindex: w.ifindex, MAC: mac, MTU: 1500, Up: true, Leg: name, LegIx: w.ifindex}
+	w.Devices[name] = Device{Name: name, Ifindex: w.ifindex, MAC: mac, MTU: 1500, Up: w.ifindex%2 == 0, Leg: name, LegIx: w.ifindex}
 }
 
 func (w *world) do(o Op) error {
@@ -228,6 +228,13 @@ func (w *world) do(o Op) error {
 	case SetMTU:
 		d := w.Devices[o.Name]
 		d.MTU = o.MTU
+		w.Devices[o.Name] = d
+	case SetUp:
+		if _, ok := w.Ports[o.Name]; !ok || w.Devices[o.Name].Up || w.Devices[o.Name].Ours {
+			return fmt.Errorf("%v: device %+v", o, w.Devices[o.Name])
+		}
+		d := w.Devices[o.Name]
+		d.Up = true
 		w.Devices[o.Name] = d
 	case AddPort:
 		d, ok := w.Devices[o.Name]
@@ -295,6 +302,7 @@ open datapath bpf
 create internal br0 00:01:02:03:04:05
 add port br0 to bpf as 2 (leg-br0, ifindex 6)
 add port eth0 to bpf as 1 (eth0, ifindex 1)
+set eth0 up
 `, `
 bridge br0 bpf id 0000000102030405
   br0 65534/2
@@ -324,6 +332,7 @@ bridge br0 bpf id 0000000102030405
 		}, `
 add port int1 to bpf as 3 (int1, ifindex 4)
 add port late to bpf as 4 (late, ifindex 7)
+set late up
 `, `
 bridge br0 bpf id 0000000102030405
   br0 65534/2
@@ -359,6 +368,7 @@ after: delete port late from bpf (4)
 `},
 		{"it comes back", func() { w.device("late", MAC{2, 0, 0, 0, 0, 1}) }, `
 add port late to bpf as 5 (late, ifindex 9)
+set late up
 `, `
 bridge br0 bpf id 0000000102030405
   br0 65534/2

@@ -138,7 +138,9 @@ func (p *printer) filter(f *openflow.FlowFilter) {
 	if f.OutPort != action.PortAny {
 		p.WriteString(" out_port=" + p.port(f.OutPort))
 	}
-	p.WriteString(" " + f.Match.Text(p.Ports))
+	if s := f.Match.Text(p.Ports); s != "" {
+		p.WriteString(" " + s)
+	}
 }
 
 var removedNames = []string{"idle", "hard", "delete", "group_delete", "meter_delete", "eviction"}

@@ -127,8 +127,14 @@ func (p *printer) tableStats(m *openflow.TableStatsReply) {
 	})
 }
 
-// tableFeatures writes what tables can match and set. Which instructions and
-// actions there are is not kept by the codec.
+// TableFeatures writes what tables can match and set, from all parts of a reply.
+// Which instructions and actions there are is not kept by the codec.
+func TableFeatures(ts []openflow.TableFeatures, o Options) string {
+	p := &printer{Options: o}
+	p.tableFeatures(&openflow.TableFeaturesReply{Tables: ts})
+	return strings.TrimPrefix(p.String(), "\n")
+}
+
 func (p *printer) tableFeatures(m *openflow.TableFeaturesReply) {
 	ids, names := make([]uint8, len(m.Tables)), make([]string, len(m.Tables))
 	for i, t := range m.Tables {

@@ -61,7 +61,6 @@ func TestBenchTable(t *testing.T) {
 	c.idle()
 	c.database()
 	c.flowMods()
-	c.restart()
 	c.slowPath()
 	c.print()
 }
@@ -224,6 +223,7 @@ func (c *contest) flowMods() {
 	if !slices.ContainsFunc([]string{oneByOne, pipelined, bundle, addFlows, dumpAll, dumpFlows, deleteAll, flowMemory}, c.only.MatchString) {
 		return
 	}
+	c.restart()
 	n := *benchFlows
 	goal := math.Round(100/0.7) / 100 // 0.7 of the time
 	mods, err := bench.FlowMods(ofp.V14, n)
@@ -258,8 +258,9 @@ func (c *contest) flowMods() {
 		return float64(want) / took, nil
 	}
 
-	// Memory first, in daemons that have not seen such a load.
+	// Memory first, in daemons that have not seen any load.
 	if row := c.row(flowMemory, "bytes", bench.Lower, 0.5); row != nil {
+		time.Sleep(settle)
 		c.rounds(row, 1, two, func(s bench.Side) (float64, error) {
 			before, _ := c.memory(s)
 			if err := of[s].Pipelined(mods); err != nil {
@@ -335,6 +336,7 @@ func (c *contest) slowPath() {
 	if rate == nil && mem == nil {
 		return
 	}
+	c.restart()
 	const n, window = 10_000, 64
 	var wires [bench.Sides]*bench.Wire
 	var before [bench.Sides]float64

@@ -17,7 +17,7 @@ ARCHES  := amd64 arm64 arm mips mipsle riscv64
 FUZZTIME ?= 20s
 SOAKTIME ?= 10m
 
-.PHONY: run test build cross generate generate-check lint bench fuzz soak setup-run setup-test clean
+.PHONY: run test build cross generate generate-check lint bench bench-go fuzz soak setup-run setup-test clean
 
 run: setup-run build
 	bin/weir demo
@@ -50,7 +50,16 @@ lint: setup-test
 	$(GO) vet ./...
 	for a in $(ARCHES); do GOOS=linux GOARCH=$$a $(GO) build -o /dev/null ./cmd/weir || exit 1; done
 
+# Weir beside Debian's Open vSwitch, in turns: a table, losses first. Ten minutes at
+# most. BENCH=REGEXP measures only the rows that match; ROUNDS=N: the best of N.
+BENCH  ?=
+ROUNDS ?= 5
 bench: setup-test
+	$(GO) test ./cmd/weir -run '^TestBenchTable$$' -count 1 -timeout 30m -v \
+	  -args -bench-table -bench-rounds $(ROUNDS) -bench-only '$(BENCH)' -bench-out '$(CURDIR)/bin/bench.md'
+
+# The benchmarks of single packages.
+bench-go: setup-test
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 # Every fuzz target of the tree for FUZZTIME each.

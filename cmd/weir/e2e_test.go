@@ -89,6 +89,7 @@ type rig struct {
 	dir   string // run directory and database
 	procs []*netlab.Process
 	dp    string // datapath_type of bridges: "netdev" or "system"
+	stock bool   // Debian's daemons
 }
 
 // eachDatapath runs f with a started switch once for each kind of datapath
@@ -107,13 +108,19 @@ func eachDatapath(t *testing.T, f func(t *testing.T, r *rig)) {
 // newRig starts a switch. It and its lab end with the test.
 func newRig(t *testing.T, dp string) *rig {
 	t.Helper()
+	return newRigOf(t, dp, *stock, "")
+}
+
+// newRigOf is newRig for a side; with different tags several live at a time.
+func newRigOf(t *testing.T, dp string, stock bool, tag string) *rig {
+	t.Helper()
 	needs(t, "ovs-vsctl", "ovs-ofctl", "ovs-appctl", "ovsdb-client", "ping")
-	r := &rig{t: t, dp: dp}
+	r := &rig{t: t, dp: dp, stock: stock}
 	var err error
 	if r.dir, err = os.MkdirTemp("", "we2e"); err != nil {
 		t.Fatal(err)
 	}
-	if r.lab, err = netlab.New(fmt.Sprintf("%s-%d", labPrefix, os.Getpid())); err != nil {
+	if r.lab, err = netlab.New(fmt.Sprintf("%s-%d%s", labPrefix, os.Getpid(), tag)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -144,7 +151,7 @@ func (r *rig) namespace(name string) *netlab.Namespace {
 func (r *rig) start() {
 	r.t.Helper()
 	db := filepath.Join(r.dir, "conf.db")
-	if *stock {
+	if r.stock {
 		if _, err := os.Stat(db); err != nil {
 			r.run("ovsdb-tool", "create", db, "/usr/share/openvswitch/vswitch.ovsschema")
 		}
@@ -155,6 +162,7 @@ func (r *rig) start() {
 		r.spawn(weirBinary, "switchd", "--rundir", r.dir, "--db", db, "--log-file", filepath.Join(r.dir, "weir.log"))
 	}
 	r.eventually(10*time.Second, func() error { _, err := r.try("ovs-appctl", "version"); return err })
+	r.eventually(5*time.Second, func() error { _, err := r.try("ovsdb-client", "list-dbs"); return err })
 }
 
 func (r *rig) spawn(name string, args ...string) *netlab.Process {
@@ -193,7 +201,7 @@ func (r *rig) pid() int { return r.procs[len(r.procs)-1].Pid() }
 func (r *rig) log() {
 	files, _ := filepath.Glob(filepath.Join(r.dir, "*.log"))
 	outs, _ := filepath.Glob(filepath.Join(r.dir, "*.out"))
-	if !*stock { // stock says the same in both
+	if !r.stock { // stock says the same in both
 		files = append(files, outs...)
 	}
 	for _, f := range files {

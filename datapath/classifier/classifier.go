@@ -63,6 +63,15 @@ func (r *Rule[V]) Match() flow.Match {
 	return m
 }
 
+// CopyMatch makes m the rule's match.
+func (r *Rule[V]) CopyMatch(m *flow.Match) {
+	m.Mask = *r.st.mask
+	m.Key = flow.Key{}
+	for i, w := 0, r.st.words; w != 0; i, w = i+1, w&(w-1) {
+		m.Key[bits.TrailingZeros64(w)] = r.key[i]
+	}
+}
+
 // Mask returns the rule's mask, which must not be changed.
 func (r *Rule[V]) Mask() *flow.Mask { return r.st.mask }
 
@@ -333,6 +342,9 @@ func (c *Classifier[V]) Remove(r *Rule[V]) {
 	}
 	c.place(s)
 }
+
+// Clear takes out all rules. They still know their matches and priorities.
+func (c *Classifier[V]) Clear() { *c = Classifier[V]{nextID: c.nextID} }
 
 // Find returns the rule with exactly this match and priority, or nil.
 func (c *Classifier[V]) Find(m *flow.Match, prio int32) *Rule[V] {

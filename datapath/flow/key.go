@@ -197,6 +197,15 @@ func (k *Mask) Map() uint64 {
 	return m
 }
 
+// Words returns a bit map of the words of a Key that f is in, as Mask.Map has it.
+func (f Field) Words() uint64 {
+	in := &fields[f]
+	if in.Bits == 128 {
+		return 3 << in.Word
+	}
+	return 1 << in.Word
+}
+
 // Apply returns k with every bit that does not count cleared.
 func (k *Key) Apply(m *Mask) Key {
 	var r Key

@@ -110,10 +110,18 @@ func (f Field) Prereq() Prereq {
 // Exact reports whether every bit of f counts in m.
 func (m *Match) Exact(f Field) bool { return m.Mask.Get(f) == Ones(f.Bits()) }
 
-func (m *Match) exactly(f Field, v uint64) bool { return m.Exact(f) && m.Key.U64(f) == v }
+// exactly reports whether m matches exactly v of f, which has less than 64 bits.
+func (m *Match) exactly(f Field, v uint64) bool {
+	in := &fields[f]
+	all := uint64(1)<<in.Bits - 1
+	return m.Mask[in.Word]>>in.Shift&all == all && m.Key[in.Word]>>in.Shift&all == v
+}
 
 // Met reports whether every packet that matches m meets p.
 func (p Prereq) Met(m *Match) bool {
+	if p == PrereqNone {
+		return true
+	}
 	ip4 := m.exactly(FieldEthType, EthTypeIPv4)
 	ip6 := m.exactly(FieldEthType, EthTypeIPv6)
 	// Of a later fragment, which has no transport header, the stock switch takes ICMP's
@@ -124,8 +132,6 @@ func (p Prereq) Met(m *Match) bool {
 		return ip6 && icmp(ProtoICMPv6) && m.exactly(FieldICMPv6Type, typ) && m.Key.U64(FieldICMPv6Code) == 0
 	}
 	switch p {
-	case PrereqNone:
-		return true
 	case PrereqVLAN:
 		return m.Key.VLANTCI()&VLANPresent != 0
 	case PrereqIPv4:

@@ -10,8 +10,10 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/weirswitch/weir/datapath/openflow"
@@ -66,6 +68,7 @@ type Conn struct {
 
 	sw    *Switch
 	nc    net.Conn
+	raw   syscall.RawConn // of nc; nil for TLS
 	log   *slog.Logger
 	since time.Time
 
@@ -76,7 +79,8 @@ type Conn struct {
 	cond    *sync.Cond // the queue or closed changed
 	proto   openflow.Proto
 	queue   [][]byte
-	queued  int // bytes
+	queued  int  // bytes
+	busy    bool // a push is writing, outside of mu
 	closed  bool
 	err     error
 	role    openflow.Role
@@ -91,6 +95,9 @@ type Conn struct {
 func newConn(s *Switch, nc net.Conn, kind Kind, name string) *Conn {
 	c := &Conn{Name: name, Kind: kind, sw: s, nc: nc, log: s.log.With("conn", name), since: s.opt.Now(), role: openflow.RoleEqual}
 	c.cond = sync.NewCond(&c.mu)
+	if sc, ok := nc.(syscall.Conn); ok {
+		c.raw, _ = sc.SyscallConn()
+	}
 	if kind == Primary {
 		c.missLen = defaultMissLen
 	}
@@ -200,25 +207,67 @@ func (c *Conn) push(b []byte, async bool) bool {
 		c.dropped.Add(1)
 		return false
 	}
+	if c.raw != nil && len(c.queue) == 0 && !c.busy {
+		n := len(b)
+		b = c.tryWrite(b)
+		switch {
+		case len(b) == 0:
+			c.sent.Add(1)
+			if len(c.queue) > 0 || c.closed { // somebody came meanwhile
+				c.cond.Broadcast()
+			}
+			return true
+		case len(b) < n && len(c.queue) > 0: // its rest comes before what came meanwhile
+			c.queue = slices.Insert(c.queue, 0, b)
+			c.queued += len(b)
+			c.cond.Broadcast()
+			return true
+		}
+	}
 	c.queue = append(c.queue, b)
 	c.queued += len(b)
 	c.cond.Broadcast()
 	return true
 }
 
+// tryWrite writes what the transport takes of b without waiting and returns the rest.
+// c.mu is held; it is given up meanwhile, with c.busy set. A failure is
+// left to the writer, who meets it again.
+func (c *Conn) tryWrite(b []byte) []byte {
+	c.busy = true
+	c.mu.Unlock()
+	n := 0
+	_ = c.raw.Write(func(fd uintptr) bool {
+		n, _ = syscall.Write(int(fd), b)
+		return true
+	})
+	c.mu.Lock()
+	c.busy = false
+	return b[max(n, 0):]
+}
+
 // writer sends what is queued until the connection is closed and, after a
 // close without an error of the transport, what is left.
 func (c *Conn) writer() {
+	var joined []byte
 	for {
 		c.mu.Lock()
-		for len(c.queue) == 0 && !c.closed {
+		for (len(c.queue) == 0 || c.busy) && !c.closed {
 			c.cond.Wait()
 		}
 		if c.closed {
 			c.mu.Unlock()
 			return
 		}
-		b := c.queue[0]
+		// Small messages go out together.
+		b, n := c.queue[0], 1
+		if len(c.queue) > 1 && len(b) < writeChunk {
+			joined = joined[:0]
+			for n = 0; n < len(c.queue) && len(joined)+len(c.queue[n]) <= writeChunk; n++ {
+				joined = append(joined, c.queue[n]...)
+			}
+			b = joined
+		}
 		c.mu.Unlock()
 		if err := c.write(b); err != nil {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -227,9 +276,10 @@ func (c *Conn) writer() {
 			c.Close(fmt.Errorf("write: %w", err))
 			return
 		}
-		c.sent.Add(1)
+		c.sent.Add(uint64(n))
 		c.mu.Lock()
-		c.queue = c.queue[1:]
+		clear(c.queue[:n])
+		c.queue = c.queue[n:]
 		c.queued -= len(b)
 		c.cond.Broadcast()
 		c.mu.Unlock()
@@ -263,7 +313,7 @@ func (c *Conn) waitRoom() {
 // drain blocks until everything is sent, so that a last error goes out.
 func (c *Conn) drain() {
 	c.mu.Lock()
-	for len(c.queue) > 0 && !c.closed {
+	for (len(c.queue) > 0 || c.busy) && !c.closed {
 		c.cond.Wait()
 	}
 	c.mu.Unlock()
@@ -271,37 +321,51 @@ func (c *Conn) drain() {
 
 // framer cuts the stream into messages; it survives read deadlines.
 type framer struct {
-	nc  net.Conn
-	buf []byte
-	n   int // bytes in buf
-	cut int // bytes of buf that the last message took
+	nc   net.Conn
+	buf  []byte
+	from int  // where the next message begins
+	n    int  // end of what is in buf
+	got  int  // bytes received so far
+	full bool // the last read filled buf
 }
+
+// Sizes of a framer's buffer, in bytes: at first, and once the peer sends much.
+const (
+	frameSmall = 4 << 10
+	frameLarge = 64 << 10
+)
 
 // next returns the next message, valid until the next call. After a deadline
 // it can be called again.
 func (f *framer) next() ([]byte, error) {
-	if f.cut > 0 {
-		copy(f.buf, f.buf[f.cut:f.n])
-		f.n -= f.cut
-		f.cut = 0
-	}
-	need := openflow.HeaderLen
 	for {
-		if f.n >= openflow.HeaderLen {
-			need = openflow.ParseHeader(f.buf).Len
+		need := openflow.HeaderLen
+		if f.n-f.from >= openflow.HeaderLen {
+			need = openflow.ParseHeader(f.buf[f.from:f.n]).Len
 			if need < openflow.HeaderLen {
 				return nil, fmt.Errorf("message with length %d", need)
 			}
+			if f.n-f.from >= need {
+				b := f.buf[f.from : f.from+need]
+				f.from += need
+				return b, nil
+			}
 		}
-		if f.n >= need {
-			f.cut = need
-			return f.buf[:need], nil
+		if f.from > 0 {
+			f.n = copy(f.buf, f.buf[f.from:f.n])
+			f.from = 0
 		}
-		if len(f.buf) < max(need, 4096) {
-			f.buf = append(f.buf, make([]byte, max(need, 4096)-len(f.buf))...)
+		want := max(need, frameSmall, len(f.buf))
+		if f.full {
+			want = frameLarge // there is more where that came from
+		}
+		if len(f.buf) < want {
+			f.buf = append(make([]byte, 0, want), f.buf[:f.n]...)[:want]
 		}
 		n, err := f.nc.Read(f.buf[f.n:])
 		f.n += n
+		f.got += n
+		f.full = f.n == len(f.buf)
 		if n == 0 && err != nil {
 			return nil, err
 		}
@@ -409,10 +473,10 @@ func (c *Conn) serve(f *framer) error {
 			deadline = time.Now().Add(c.sw.opt.Probe)
 		}
 		c.nc.SetReadDeadline(deadline)
-		before := f.n
+		before := f.got
 		b, err := f.next()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			if probed && f.n == before {
+			if probed && f.got == before {
 				return fmt.Errorf("no response to inactivity probe after %v", c.sw.opt.Probe)
 			}
 			probed = true

@@ -84,7 +84,8 @@ type Bridge struct {
 	frag      openflow.FragMode
 	seq       uint64
 	expirable []*Rule
-	made      bool // Reset has run
+	shared    [sharedSlots]*action.Instructions // see share
+	made      bool                              // Reset has run
 	standalone,
 	controllers bool
 	failOpen *Rule
@@ -244,11 +245,50 @@ func (b *Bridge) insert(tab uint8, m *flow.Match, prio int32, r *Rule, eff *Effe
 	eff.changed(RuleAdded, r)
 }
 
+// removeAll is remove for many rules, in their order. A table that loses all of
+// them is cleared at once, but not where that may have to be taken back.
+func (b *Bridge) removeAll(rules []*Rule, why openflow.FlowRemovedReason, now time.Time, eff *Effects) {
+	if len(rules) == 0 {
+		return
+	}
+	if b.undo != nil {
+		for _, r := range rules {
+			b.remove(r, why, now, eff)
+		}
+		return
+	}
+	eff.Changes = slices.Grow(eff.Changes, len(rules))
+	var n [NumTables]int
+	for _, r := range rules {
+		n[r.Table]++
+	}
+	var whole [NumTables]bool
+	for i, t := range b.tables {
+		whole[i] = t != nil && n[i] == t.cls.Len()
+	}
+	for _, r := range rules {
+		if !whole[r.Table] {
+			b.tables[r.Table].cls.Remove(r.cr)
+		}
+		b.dismiss(r, why, now, eff)
+	}
+	for i, t := range b.tables {
+		if whole[i] {
+			t.cls.Clear()
+		}
+	}
+}
+
 // remove takes a rule out and reports it if that was asked for.
 func (b *Bridge) remove(r *Rule, why openflow.FlowRemovedReason, now time.Time, eff *Effects) {
 	b.undo.removing(r)
-	b.unlinkGroups(r)
 	b.tables[r.Table].cls.Remove(r.cr)
+	b.dismiss(r, why, now, eff)
+}
+
+// dismiss is remove without the classifier and the undo log.
+func (b *Bridge) dismiss(r *Rule, why openflow.FlowRemovedReason, now time.Time, eff *Effects) {
+	b.unlinkGroups(r)
 	b.dropExpiry(r)
 	eff.changed(RuleRemoved, r)
 	if r.Flags&openflow.FlagSendFlowRem == 0 || r.Hidden() {

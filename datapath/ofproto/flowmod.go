@@ -3,6 +3,7 @@
 package ofproto
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -31,9 +32,7 @@ func (b *Bridge) FlowMod(m *openflow.FlowMod, now time.Time) (eff Effects, err e
 		err = b.modify(m, now, &eff)
 	case openflow.FlowDelete, openflow.FlowDeleteStrict:
 		f := openflow.FlowFilter{Match: m.Match, Table: m.Table, OutPort: m.OutPort, OutGroup: m.OutGroup, Cookie: m.Cookie, CookieMask: m.CookieMask}
-		for _, r := range b.collect(&f, m.Command == openflow.FlowDeleteStrict, m.Priority) {
-			b.remove(r, openflow.RemovedDelete, now, &eff)
-		}
+		b.removeAll(b.collect(&f, m.Command == openflow.FlowDeleteStrict, m.Priority), openflow.RemovedDelete, now, &eff)
 	default:
 		err = ofp.FMFCBadCommand
 	}
@@ -69,10 +68,9 @@ func (b *Bridge) add(m *openflow.FlowMod, now time.Time, eff *Effects) error {
 	if t.cls.Len() >= MaxRules {
 		return ofp.FMFCTableFull
 	}
-	instr := m.Instructions
 	b.insert(tab, &m.Match, prio, &Rule{
 		IdleTimeout: m.IdleTimeout, HardTimeout: m.HardTimeout, Importance: m.Importance,
-		Flags: m.Flags, Cookie: m.NewCookie, Instr: &instr,
+		Flags: m.Flags, Cookie: m.NewCookie, Instr: b.share(&m.Instructions),
 		Created: now, Modified: now, Used: now,
 	}, eff)
 	return nil
@@ -80,9 +78,8 @@ func (b *Bridge) add(m *openflow.FlowMod, now time.Time, eff *Effects) error {
 
 // instruct gives r new instructions.
 func (b *Bridge) instruct(r *Rule, in *action.Instructions, eff *Effects) {
-	c := *in
 	b.unlinkGroups(r)
-	r.Instr = &c
+	r.Instr = b.share(in)
 	b.linkGroups(r)
 	eff.changed(RuleModified, r)
 }
@@ -135,12 +132,38 @@ func (b *Bridge) collect(f *openflow.FlowFilter, strict bool, prio uint16) (rule
 			continue
 		}
 		if !strict {
+			if f.Match.Mask.Map() == 0 {
+				rules = slices.Grow(rules, t.cls.Len()) // most probably all
+			}
 			t.cls.Within(&f.Match, pick)
 		} else if cr := t.cls.Find(&f.Match, int32(prio)); cr != nil {
 			pick(cr)
 		}
 	}
-	slices.SortFunc(rules, bySeq)
+	return inOrder(rules)
+}
+
+// inOrder sorts rules in place by table and addition.
+func inOrder(rules []*Rule) []*Rule {
+	// The keys are copied: most of the time would go into fetching the rules.
+	type place struct {
+		seq   uint64
+		r     *Rule
+		table uint8
+	}
+	ps := make([]place, len(rules))
+	for i, r := range rules {
+		ps[i] = place{r.seq, r, r.Table}
+	}
+	slices.SortFunc(ps, func(x, y place) int {
+		if x.table != y.table {
+			return int(x.table) - int(y.table)
+		}
+		return cmp.Compare(x.seq, y.seq)
+	})
+	for i := range ps {
+		rules[i] = ps[i].r
+	}
 	return rules
 }
 

@@ -182,22 +182,43 @@ func ageSec(from, to time.Time) int32 {
 	return int32(min(max(to.Sub(from)/time.Second, 0), math.MaxInt32))
 }
 
+// statsPart is how many flows a part of FlowStats has.
+const statsPart = 128
+
 func (b *Bridge) flowStats(m *openflow.FlowStatsRequest, now time.Time, one func(openflow.Message)) error {
+	all := &openflow.FlowStatsReply{Nicira: m.Nicira}
+	err := b.FlowStats(m, now, func(part *openflow.FlowStatsReply) { all.Flows = append(all.Flows, part.Flows...) })
+	if err == nil {
+		one(all)
+	}
+	return err
+}
+
+// FlowStats answers m in parts of a bounded size, one at least; More is set in all but
+// the last. A part is valid only while it is being taken. The error is an ofp.Kind, and
+// comes before any part. It only reads.
+func (b *Bridge) FlowStats(m *openflow.FlowStatsRequest, now time.Time, take func(*openflow.FlowStatsReply)) error {
 	rules, err := b.filtered(&m.FlowFilter)
 	if err != nil {
 		return err
 	}
-	rep := &openflow.FlowStatsReply{Nicira: m.Nicira, Flows: make([]openflow.FlowStats, 0, len(rules))}
-	for _, r := range rules {
-		rep.Flows = append(rep.Flows, openflow.FlowStats{
-			Table: r.Table, Priority: uint16(r.Priority()), Match: r.Match(), Cookie: r.Cookie,
-			Lifetime: lifetime(r.Created, now), IdleAge: ageSec(r.Used, now), HardAge: ageSec(r.Modified, now),
-			IdleTimeout: r.IdleTimeout, HardTimeout: r.HardTimeout, Importance: r.Importance, Flags: r.Flags,
-			Packets: r.Packets, Bytes: r.Bytes, Instructions: *r.Instr,
-		})
+	flows := make([]openflow.FlowStats, min(statsPart, len(rules)))
+	for {
+		n := min(statsPart, len(rules))
+		for i, r := range rules[:n] {
+			f := &flows[i]
+			f.Table, f.Priority, f.Cookie = r.Table, uint16(r.Priority()), r.Cookie
+			r.cr.CopyMatch(&f.Match)
+			f.Lifetime, f.IdleAge, f.HardAge = lifetime(r.Created, now), ageSec(r.Used, now), ageSec(r.Modified, now)
+			f.IdleTimeout, f.HardTimeout, f.Importance, f.Flags = r.IdleTimeout, r.HardTimeout, r.Importance, r.Flags
+			f.Packets, f.Bytes, f.Instructions = r.Packets, r.Bytes, *r.Instr
+		}
+		rules = rules[n:]
+		take(&openflow.FlowStatsReply{Nicira: m.Nicira, Flows: flows[:n], More: len(rules) > 0})
+		if len(rules) == 0 {
+			return nil
+		}
 	}
-	one(rep)
-	return nil
 }
 
 func (b *Bridge) aggregate(m *openflow.AggregateRequest, one func(openflow.Message)) error {

@@ -209,6 +209,9 @@ func Encode(p Proto, xid uint32, m Message) ([]byte, error) {
 	if r == nil {
 		return nil, fmt.Errorf("encode %T: %v has no such message", m, p.Version)
 	}
+	if f, ok := m.(*FlowStatsReply); ok {
+		e.B = make([]byte, 0, 64+len(f.Flows)*flowStatsRoom)
+	}
 	r.begin(e, l)
 	r.write(e, m)
 	if more := moreOf(m); more != nil && *more {
@@ -221,6 +224,9 @@ func Encode(p Proto, xid uint32, m Message) ([]byte, error) {
 	}
 	return e.B, nil
 }
+
+// flowStatsRoom is about what a flow takes in a FlowStatsReply, in bytes.
+const flowStatsRoom = 128
 
 // header begins a message.
 func (e *encoder) header(typ uint8) {

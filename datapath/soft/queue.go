@@ -20,7 +20,8 @@ const (
 
 // queue holds the upcalls of one port, oldest first.
 type queue struct {
-	ups     []dpif.Upcall // at most queuePackets
+	ups     []dpif.Upcall // at most queuePackets; a part of room
+	room    []dpif.Upcall
 	bytes   int
 	dropped *atomic.Uint64
 	gone    bool
@@ -73,11 +74,26 @@ func (s *queues) push(q *queue, u *dpif.Upcall) bool {
 	if len(q.ups) == 0 {
 		s.active = append(s.active, q)
 	}
-	q.ups = append(q.ups, *u)
+	q.put(u)
 	q.bytes += n
 	s.bytes += n
 	s.signal()
 	return true
+}
+
+// put appends u. What waits moves to the front of room only when it has come to the
+// end, and room is twice as large: once an upcall.
+func (q *queue) put(u *dpif.Upcall) {
+	if len(q.ups) == cap(q.ups) {
+		n := len(q.ups)
+		if cap(q.room) < 2*n+4 {
+			q.room = make([]dpif.Upcall, 4*n+4)
+		}
+		copy(q.room, q.ups)
+		clear(q.room[n:])
+		q.ups = q.room[:n]
+	}
+	q.ups = append(q.ups, *u)
 }
 
 func (s *queues) signal() {
@@ -96,9 +112,9 @@ func (s *queues) pop() (u dpif.Upcall, ok bool) {
 	}
 	q := s.active[0]
 	u = q.ups[0]
-	n := copy(q.ups, q.ups[1:])
-	q.ups[n] = dpif.Upcall{}
-	q.ups = q.ups[:n]
+	q.ups[0] = dpif.Upcall{}
+	q.ups = q.ups[1:]
+	n := len(q.ups)
 	q.bytes -= len(u.Packet.Data)
 	s.bytes -= len(u.Packet.Data)
 	s.active = slices.Delete(s.active, 0, 1)
@@ -135,6 +151,6 @@ func (s *queues) drop(q *queue) {
 	defer s.mu.Unlock()
 	q.gone = true
 	s.bytes -= q.bytes
-	q.ups, q.bytes = nil, 0
+	q.ups, q.room, q.bytes = nil, nil, 0
 	s.active = slices.DeleteFunc(s.active, func(o *queue) bool { return o == q })
 }

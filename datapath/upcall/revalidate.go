@@ -29,6 +29,9 @@ func (s *Switch) apply(b *bridge, eff *ofproto.Effects) {
 
 // affected adds the megaflows that could differ. s.ix.mu is held.
 func (s *Switch) affected(br *xlate.Bridge, eff *ofproto.Effects) {
+	if len(s.ix.byID) == 0 {
+		return
+	}
 	if eff.Fragments {
 		s.ix.all()
 		return

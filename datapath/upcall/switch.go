@@ -233,6 +233,19 @@ func (s *Switch) Handle(name string, c ofproto.ConnInfo, m openflow.Message, now
 	return replies
 }
 
+// FlowStats answers a request for flows of a bridge in parts (ofproto.Bridge.FlowStats).
+// take is called with a lock that changes of the tables wait for; it must not call the Switch.
+func (s *Switch) FlowStats(name string, m *openflow.FlowStatsRequest, now time.Time, take func(*openflow.FlowStatsReply)) error {
+	s.freshen(m, now)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	b, err := s.bridge(name)
+	if err != nil {
+		return fmt.Errorf("%w: %w", err, ofp.BRCEperm)
+	}
+	return b.x.OF.FlowStats(m, now, take)
+}
+
 // freshen brings counters up to date where the answer to m shows them.
 func (s *Switch) freshen(m openflow.Message, now time.Time) {
 	switch m := m.(type) {

@@ -48,6 +48,7 @@ func (r *reconciler) commands(ctx context.Context) []unixctl.Command {
 		{Name: "dpctl/show", Usage: "[-s] [dp...]", Max: 8, Run: in(r.dpctlShow)},
 		{Name: "dpctl/dump-flows", Usage: "[-m] [--names] [dp]", Max: 8, Run: in(r.dumpMegaflows)},
 		{Name: "upcall/show", Run: in(r.upcallShow)},
+		{Name: "revalidator/purge", Run: in(r.purge)},
 		{Name: "coverage/show", Run: in(r.coverage)},
 		{Name: "memory/show", Run: in(r.memory)},
 		{Name: "weir/tiers", Run: in(r.tiersShow)},
@@ -265,6 +266,14 @@ func (r *reconciler) upcallShow([]string) (string, error) {
 		fmt.Fprintf(&b, "  upcalls       : misses %d, actions %d, dropped %d\n", s.Misses, s.Actions, t.totals(r.attached).UpcallDropped)
 	}
 	return b.String(), nil
+}
+
+// purge deletes all megaflows; the packets that come bring back what is needed.
+func (r *reconciler) purge([]string) (string, error) {
+	for _, t := range r.sorted() {
+		t.sw.Flush()
+	}
+	return "", nil
 }
 
 func (r *reconciler) coverage([]string) (string, error) {

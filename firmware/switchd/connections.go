@@ -97,6 +97,12 @@ func (b *ofBridge) Handle(c *ofconn.Conn, r *ofconn.Request) {
 		c.Close(errors.New("the bridge has no datapath"))
 		return
 	}
+	if m, ok := r.Msg.(*openflow.FlowStatsRequest); ok { // may be long: not all of it at a time
+		if err := t.sw.FlowStats(b.name, m, b.cfg.Now(), func(p *openflow.FlowStatsReply) { c.Reply(r, p) }); err != nil {
+			c.Reply(r, &openflow.Error{Kind: ofp.KindOf(err)})
+		}
+		return
+	}
 	id, _ := b.ids.Load(c)
 	n, _ := id.(uint64)
 	replies := t.sw.Handle(b.name, ofproto.ConnInfo{ID: n, Version: c.Version()}, r.Msg, b.cfg.Now())

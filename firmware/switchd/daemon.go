@@ -107,7 +107,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 			return err
 		}
 	}
-	stopWatch, err := srv.Watch(vswitch.Schema().Name, func(*engine.Commit) { kick() })
+	stopWatch, err := srv.Watch(vswitch.Name, func(*engine.Commit) { kick() })
 	if err != nil {
 		return err
 	}
@@ -125,6 +125,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		}
 	})
 	running.Go(func() { rec.run(ctx) })
+	running.Go(func() { keepTidy(ctx) })
 	if err := serveRemotes(cfg, srv); err != nil {
 		exit()
 		running.Wait()
@@ -197,7 +198,7 @@ func serveDatabase(cfg Config, tls server.TLS, undo *stack) (*server.Server, err
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	undo.push(j.Close)
-	if got, want := db.Schema().Name, vswitch.Schema().Name; got != want {
+	if got, want := db.Schema().Name, vswitch.Name; got != want {
 		return nil, fmt.Errorf("database %s has the schema %q, not %q", cfg.DB, got, want)
 	}
 	srv, err := server.New(server.Options{Log: cfg.Log.Logger("jsonrpc"), Now: cfg.Now, TLS: tls})

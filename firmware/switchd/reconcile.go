@@ -116,7 +116,9 @@ func (r *reconciler) run(ctx context.Context) {
 	tick := time.NewTicker(statsInterval)
 	defer tick.Stop()
 	r.Kick()
-	var late <-chan time.Time // when a nudge is to be served; nil: there is none
+	kick := r.kick
+	var rested <-chan time.Time // when kicks are served again; nil: they are
+	var late <-chan time.Time   // when a nudge is to be served; nil: there is none
 	for {
 		select {
 		case <-ctx.Done():
@@ -129,16 +131,24 @@ func (r *reconciler) run(ctx context.Context) {
 				late = time.After(lazyDelay)
 			}
 			continue
+		case <-rested:
+			kick, rested = r.kick, nil
+			continue
 		case <-late:
 			r.reconcile(false)
-		case <-r.kick:
+		case <-kick:
 			r.reconcile(false)
+			kick, rested = nil, time.After(restTime)
 		case <-tick.C:
 			r.reconcile(true)
 		}
 		late = nil // the run has seen what the nudge was for
 	}
 }
+
+// restTime is between two runs that changes ask for. Who writes a column thousands
+// of times a second gets the database for it, not a run for each.
+const restTime = 5 * time.Millisecond
 
 // retryBroken is how long a datapath that did not open is left alone.
 const retryBroken = time.Minute

@@ -24,6 +24,25 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+func TestTidy(t *testing.T) {
+	var y tidy
+	for i, c := range []struct {
+		mb   uint64 // allocated since the look before
+		want bool
+	}{
+		{20, false},             // busy
+		{0, true},               // quiet after a burst
+		{0, false},              // once is enough
+		{10, false}, {0, false}, // too little
+		{7, false}, {0, true}, // with what was before it is enough
+		{100, false}, {100, false}, {0, true}, {0, false},
+	} {
+		if got := y.due(y.last + c.mb<<20); got != c.want {
+			t.Errorf("look %d: %v, want %v", i, got, c.want)
+		}
+	}
+}
+
 func TestOSRelease(t *testing.T) {
 	for _, c := range []struct{ text, id, version string }{
 		{"PRETTY_NAME=\"Debian GNU/Linux 12\"\nVERSION_ID=\"12\"\nID=debian\n", "debian", "12"},

@@ -8,6 +8,9 @@ import (
 	"github.com/weirswitch/weir/ovsdb/schema"
 )
 
+// Name is the name of the Open_vSwitch schema, and so of its database.
+const Name = "Open_vSwitch"
+
 //go:embed vswitch.ovsschema
 var schemaJSON string
 

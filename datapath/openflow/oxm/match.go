@@ -102,11 +102,23 @@ var order = []flow.Field{
 	flow.FieldMetadata,
 }
 
+// orderWords are the words of the key that the fields of order are in.
+var orderWords = func() (words []uint64) {
+	for _, f := range order {
+		words = append(words, f.Words())
+	}
+	return words
+}()
+
 // Append writes the entries of m as version v has them (NXM: NXM entries where
 // there are any), without padding. A cookie with a mask other than zero follows.
 // Bits of fields without their prerequisites, which no decoder lets in, are left out.
 func Append(w *ofp.Writer, m *flow.Match, ck Cookie, v ofp.Version) {
-	for _, f := range order {
+	words := m.Mask.Map()
+	for i, f := range order {
+		if words&orderWords[i] == 0 {
+			continue
+		}
 		if v >= ofp.V15 && f >= flow.FieldReg0 && f <= flow.FieldReg15 {
 			// OpenFlow 1.5 has a name of its own for pairs of registers.
 			if i := f - flow.FieldReg0; i%2 == 0 {

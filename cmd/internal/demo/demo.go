@@ -38,6 +38,9 @@ func Main(ctx context.Context, e env.Env) int {
 	}
 	d := &demo{out: e.Stdout, soft: *soft}
 	err := d.run(ctx, *once)
+	if ctx.Err() != nil {
+		err = nil // whatever it was about to do was interrupted
+	}
 	if cerr := d.close(); cerr != nil {
 		err = errors.Join(err, fmt.Errorf("clean up: %w", cerr))
 	}

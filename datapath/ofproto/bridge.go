@@ -85,6 +85,8 @@ type Bridge struct {
 	standalone,
 	controllers bool
 	failOpen *Rule
+	meters   map[uint32]*meter
+	meterDP  Meters // nil: no meters
 	counters func(action.Port) (openflow.PortStats, bool)
 }
 
@@ -192,6 +194,8 @@ type Effects struct {
 	Changes []Change
 	// Fragments: the treatment of IP fragments changed.
 	Fragments bool
+	// Meters that came or went; rules that named them are in Changes.
+	Meters []uint32
 	// Ports whose settings changed what happens to packets.
 	Ports []action.Port
 	// PortDown are ports whose device is to be set down (true) or up.
@@ -226,6 +230,7 @@ func (b *Bridge) insert(tab uint8, m *flow.Match, prio int32, r *Rule, eff *Effe
 	r.Table, r.seq, r.expiry = tab, b.seq, -1
 	r.cr = b.makeTable(tab).cls.Insert(m, prio, r)
 	b.setExpiry(r)
+	b.meterRules(r, true)
 	eff.changed(RuleAdded, r)
 }
 
@@ -236,6 +241,7 @@ func (b *Bridge) remove(r *Rule, why openflow.FlowRemovedReason, now time.Time, 
 	r.IdleTimeout, r.HardTimeout = 0, 0
 	b.setExpiry(r)
 	r.IdleTimeout, r.HardTimeout = idle, hard
+	b.meterRules(r, false)
 	eff.changed(RuleRemoved, r)
 	if r.Flags&openflow.FlagSendFlowRem == 0 || r.Hidden() {
 		return

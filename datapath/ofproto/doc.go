@@ -29,8 +29,11 @@
 //     importance, age and, unless told otherwise, the cookie. An addition that
 //     replaces a rule keeps the counters unless OFPFF_RESET_COUNTS (which the codec sets
 //     for OpenFlow 1.0 and 1.1). The time of the last packet stays in any case.
-//   - Groups and meters do not exist yet: what refers to one is refused with
-//     OFPBAC_BAD_OUT_GROUP or OFPMMFC_INVALID_METER.
+//   - Meters have bands of type drop alone. Deleting one deletes the rules that
+//     name it; controller actions that name it stay, unmetered. The numbers of the
+//     virtual meters "controller" and "slowpath" can be added like others. Modifying a meter
+//     fills its buckets and clears its counters; its age stays.
+//   - Groups do not exist yet: what refers to one is refused with OFPBAC_BAD_OUT_GROUP.
 //
 // # Counters
 //
@@ -40,7 +43,8 @@
 //
 // # Bounds
 //
-// A table holds at most MaxRules rules (more: OFPFMFC_TABLE_FULL).
+// A table holds at most MaxRules rules (more: OFPFMFC_TABLE_FULL). There are as many meters
+// as the datapath has (OFPMMFC_OUT_OF_METERS).
 //
 // # Threads
 //

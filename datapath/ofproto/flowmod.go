@@ -80,7 +80,9 @@ func (b *Bridge) add(m *openflow.FlowMod, now time.Time, eff *Effects) error {
 // instruct gives r new instructions.
 func (b *Bridge) instruct(r *Rule, in *action.Instructions, eff *Effects) {
 	c := *in
+	b.meterRules(r, false)
 	r.Instr = &c
+	b.meterRules(r, true)
 	eff.changed(RuleModified, r)
 }
 
@@ -182,8 +184,8 @@ func groups(in *action.Instructions, id uint32) bool {
 
 // check refuses instructions that no rule of a table may have.
 func (b *Bridge) check(in *action.Instructions, tab uint8) error {
-	if in.Meter != 0 {
-		return ofp.MMFCInvalidMeter
+	if err := b.checkMeters(in); err != nil {
+		return err
 	}
 	if err := checkList(in.Apply); err != nil {
 		return err
@@ -214,8 +216,6 @@ func checkList(l action.List) (err error) {
 			}
 		case action.Group:
 			err = ofp.BACBadOutGroup
-		case action.Meter:
-			err = ofp.MMFCInvalidMeter
 		case action.SetField:
 			if !a.Field.Info().Writable {
 				err = ofp.BACBadSetArgument

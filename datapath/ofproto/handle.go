@@ -97,8 +97,10 @@ func (b *Bridge) Handle(c ConnInfo, m openflow.Message, now time.Time) (replies 
 		} else {
 			one(&openflow.QueueGetConfigReply{Port: m.Port})
 		}
+	case *openflow.MeterMod, *openflow.MeterFeaturesRequest, *openflow.MeterConfigRequest, *openflow.MeterStatsRequest:
+		eff, err = b.meterMessage(m, now, one)
 	default:
-		err = b.groupsAndMeters(m, one)
+		err = b.groups(m, one)
 	}
 	if err != nil {
 		var k ofp.Kind
@@ -113,8 +115,8 @@ func (b *Bridge) Handle(c ConnInfo, m openflow.Message, now time.Time) (replies 
 // allQueues means all queues of a port (OFPQ_ALL).
 const allQueues = 0xffffffff
 
-// groupsAndMeters answers for a switch that has none and can have none.
-func (b *Bridge) groupsAndMeters(m openflow.Message, one func(openflow.Message)) error {
+// groups answers for a switch that has none and can have none.
+func (b *Bridge) groups(m openflow.Message, one func(openflow.Message)) error {
 	switch m := m.(type) {
 	case *openflow.GroupMod:
 		switch m.Command {
@@ -123,39 +125,17 @@ func (b *Bridge) groupsAndMeters(m openflow.Message, one func(openflow.Message))
 		case openflow.GroupModify:
 			return ofp.GMFCUnknownGroup
 		} // deleting a group that is not there is no error
-	case *openflow.MeterMod:
-		switch m.Command {
-		case openflow.MeterAdd:
-			return ofp.MMFCOutOfMeters
-		case openflow.MeterModify:
-			return ofp.MMFCUnknownMeter
-		}
 	case *openflow.GroupDescRequest:
 		one(&openflow.GroupDescReply{})
 	case *openflow.GroupStatsRequest:
 		one(&openflow.GroupStatsReply{})
 	case *openflow.GroupFeaturesRequest:
 		one(&openflow.GroupFeaturesReply{})
-	case *openflow.MeterFeaturesRequest:
-		one(&openflow.MeterFeaturesReply{})
-	case *openflow.MeterConfigRequest:
-		if m.Meter != allMeters {
-			return ofp.MMFCUnknownMeter
-		}
-		one(&openflow.MeterConfigReply{})
-	case *openflow.MeterStatsRequest:
-		if m.Meter != allMeters {
-			return ofp.MMFCUnknownMeter
-		}
-		one(&openflow.MeterStatsReply{})
 	default:
 		return fmt.Errorf("message %T: %w", m, ofp.BRCBadType)
 	}
 	return nil
 }
-
-// allMeters means all meters (OFPM_ALL).
-const allMeters = 0xffffffff
 
 func (b *Bridge) checkPacketOut(m *openflow.PacketOut) error {
 	if m.BufferID != openflow.NoBuffer {
@@ -167,6 +147,9 @@ func (b *Bridge) checkPacketOut(m *openflow.PacketOut) error {
 		if m.InPort >= maxPort {
 			return ofp.BRCBadPort
 		}
+	}
+	if err := b.checkMeters(&action.Instructions{Apply: m.Actions}); err != nil {
+		return err
 	}
 	return checkList(m.Actions)
 }

@@ -126,6 +126,7 @@ func (s *Switch) Apply(c Config, now time.Time) error {
 			empty := b.cfg
 			empty.Ports = nil
 			s.configure(b, &empty, now, &w)
+			b.x.OF.DropMeters(now)
 			delete(s.bridges, name)
 		}
 	}
@@ -135,6 +136,7 @@ func (s *Switch) Apply(c Config, now time.Time) error {
 		if b == nil {
 			b = &bridge{cfg: BridgeConfig{Name: cfg.Name}}
 			of := ofproto.New(func(no action.Port) (openflow.PortStats, bool) { return s.counters(b, no) })
+			of.SetMeters(s.meters)
 			b.x = xlate.NewBridge(cfg.Name, of, fdb.New(cfg.MACTableSize, cfg.MACAging))
 			s.bridges[cfg.Name] = b
 		}

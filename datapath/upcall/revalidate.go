@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/dpif"
 	"github.com/weirswitch/weir/datapath/l2/fdb"
 	"github.com/weirswitch/weir/datapath/ofproto"
@@ -16,7 +17,7 @@ import (
 // apply translates anew what depends on changes of a bridge. s.mu is held for
 // writing, and was when they were made.
 func (s *Switch) apply(b *bridge, eff *ofproto.Effects, now time.Time) {
-	if len(eff.Changes) == 0 && len(eff.Ports) == 0 && !eff.Fragments {
+	if len(eff.Changes) == 0 && len(eff.Ports) == 0 && len(eff.Meters) == 0 && !eff.Fragments {
 		return
 	}
 	var w work
@@ -24,6 +25,9 @@ func (s *Switch) apply(b *bridge, eff *ofproto.Effects, now time.Time) {
 	s.affected(&w, b.x, eff)
 	s.ix.mu.Unlock()
 	s.revalidate(&w, now)
+	if slices.Contains(eff.Meters, ofproto.MeterSlowpath) {
+		s.slowpathMeter(b)
+	}
 }
 
 // affected adds the megaflows that could differ. s.ix.mu is held.
@@ -38,6 +42,9 @@ func (s *Switch) affected(w *work, br *xlate.Bridge, eff *ofproto.Effects) {
 		} else {
 			s.ix.users(w, br, c.Rule)
 		}
+	}
+	for _, id := range eff.Meters {
+		s.ix.dependants(w, depKey{br: br, kind: xlate.DepMeter, port: action.Port(id)})
 	}
 	for _, no := range eff.Ports {
 		s.ix.dependants(w, depKey{br: br, kind: xlate.DepPort, port: no})

@@ -94,6 +94,7 @@ type Switch struct {
 	nextID atomic.Uint64
 	count  counters
 	pins   *fair
+	meters *meters
 
 	maxIdle, flowLimit atomic.Int64 // of Options, or of Config
 }
@@ -127,7 +128,7 @@ func New(dp dpif.Datapath, o Options) *Switch {
 	}
 	s := &Switch{
 		dp: dp, opt: o, bridges: make(map[string]*bridge), byDP: make(map[dpif.Port]*xlate.Port),
-		ix: newIndex(), pins: newFair(packetInsPerPort),
+		ix: newIndex(), pins: newFair(packetInsPerPort), meters: &meters{dp: dp},
 	}
 	// IDs are never used twice, also not those of flows left by a process before.
 	last := uint64(0)

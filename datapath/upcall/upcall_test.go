@@ -461,7 +461,7 @@ func randomFrame(r *rand.Rand) []byte {
 }
 
 func perform(p []byte, actions []dpif.Action, pis []xlate.PacketIn) (out []string) {
-	sent := run(p, actions, func(arg uint32, data []byte) {
+	sent := (&listDP{now: time.Now}).run(p, actions, func(arg uint32, data []byte) {
 		pi := pis[arg]
 		out = append(out, fmt.Sprintf("pi %s %d %d %x", pi.Bridge.Name, pi.Table, pi.Reason, data))
 	})

@@ -38,9 +38,6 @@ type Request struct {
 	Raw []byte
 }
 
-// errorData is how much of a refused message goes back with the error.
-const errorData = 64
-
 // Handler is what the consumer of connections writes.
 type Handler interface {
 	// Connected is called once the version is negotiated, before any Handle.
@@ -144,13 +141,13 @@ func (c *Conn) Close(err error) {
 }
 
 // Reply sends ms as the answer to r. An *openflow.Error without Data gets the
-// first bytes of the request.
+// request, as the stock switch does (at least 64 bytes are due: OpenFlow 1.3.5, 7.4.4).
 func (c *Conn) Reply(r *Request, ms ...openflow.Message) {
 	for _, m := range ms {
 		if e, ok := m.(*openflow.Error); ok {
 			c.errs.Add(1)
 			if e.Data == nil {
-				e = &openflow.Error{Kind: e.Kind, Numbers: e.Numbers, Data: append([]byte(nil), r.Raw[:min(len(r.Raw), errorData)]...)}
+				e = &openflow.Error{Kind: e.Kind, Numbers: e.Numbers, Data: append([]byte(nil), r.Raw...)}
 				m = e
 			}
 		}

@@ -16,7 +16,7 @@
 // what belongs to the connection alone (flow format, packet-in format, role,
 // asynchronous configuration, miss_send_len) and hands every other request to
 // the Handler, which the consumer writes. Messages that cannot be read are answered with the
-// error of their Kind and the first 64 bytes of the message.
+// error of their Kind and the message.
 //
 // # Who gets what
 //

@@ -183,33 +183,38 @@ func (b *Bridge) meterMod(m *openflow.MeterMod, now time.Time) (eff Effects, err
 	}
 	old.cfg = m.MeterConfig
 	old.cfg.Bands = slices.Clone(m.Bands)
+	for i := range old.cfg.Bands {
+		if band := &old.cfg.Bands[i]; band.Burst == 0 {
+			band.Burst = band.Rate // and the stock switch shows it
+		}
+	}
 	return eff, nil
 }
 
 // meterSpec returns what the datapath is to do, or the error for what it cannot.
 func meterSpec(m *openflow.MeterConfig) (*dpif.MeterSpec, error) {
+	const unit = openflow.MeterKbps | openflow.MeterPktps
+	if m.Flags&unit == 0 || m.Flags&unit == unit {
+		return nil, ofp.MMFCBadFlags
+	}
 	if len(m.Bands) == 0 {
 		return nil, ofp.MMFCOutOfBands
 	}
-	spec := &dpif.MeterSpec{PerPacket: m.Flags&openflow.MeterPktps != 0}
 	for _, band := range m.Bands {
 		if band.Rate == 0 {
 			return nil, ofp.MMFCBadRate
 		}
 	}
-	const unit = openflow.MeterKbps | openflow.MeterPktps
-	if m.Flags&^(unit|openflow.MeterBurst|openflow.MeterStat) != 0 || m.Flags&unit == 0 || m.Flags&unit == unit {
+	if m.Flags&^(unit|openflow.MeterBurst|openflow.MeterStat) != 0 {
 		return nil, ofp.MMFCBadFlags
 	}
+	spec := &dpif.MeterSpec{PerPacket: m.Flags&openflow.MeterPktps != 0}
 	for _, band := range m.Bands {
 		if band.Type != bandDrop {
 			return nil, ofp.MMFCBadBand
 		}
-		d := dpif.MeterBand{Rate: band.Rate}
-		if m.Flags&openflow.MeterBurst != 0 {
-			d.Burst = band.Burst
-		}
-		spec.Bands = append(spec.Bands, d)
+		// As in the stock switch, a burst counts also without OFPMF_BURST.
+		spec.Bands = append(spec.Bands, dpif.MeterBand{Rate: band.Rate, Burst: band.Burst})
 	}
 	return spec, nil
 }

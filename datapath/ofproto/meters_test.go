@@ -76,6 +76,8 @@ func TestMeterErrors(t *testing.T) {
 		{meterMod(add, 1, kbps, band(1), band(1), band(1), band(1)), ofp.MMFCOutOfBands},
 		{meterMod(mod, 9, kbps, band(1), band(1), band(1), band(1)), ofp.MMFCOutOfBands},
 		{meterMod(add, 2, 0, band(1)), ofp.MMFCBadFlags},
+		{meterMod(add, 2, 0), ofp.MMFCBadFlags},
+		{meterMod(add, 2, 0, band(0)), ofp.MMFCBadFlags},
 		{meterMod(add, 2, 0x10, band(1)), ofp.MMFCBadFlags},
 		{meterMod(add, 2, 0x11, band(1)), ofp.MMFCBadFlags},
 		{meterMod(add, 2, 0x11, remark), ofp.MMFCBadFlags},
@@ -150,7 +152,7 @@ func TestMeterRules(t *testing.T) {
 		var gone []uint16
 		switch r.IntN(8) {
 		case 0:
-			mm := meterMod(openflow.MeterAdd, id, openflow.MeterPktps|openflow.MeterBurst, openflow.MeterBand{Type: 1, Rate: 1 + r.Uint32N(9), Burst: r.Uint32N(9)})
+			mm := meterMod(openflow.MeterAdd, id, openflow.MeterPktps|openflow.MeterBurst, openflow.MeterBand{Type: 1, Rate: 1 + r.Uint32N(9), Burst: 1 + r.Uint32N(9)})
 			if _, ok := meters[id]; ok {
 				want = ofp.MMFCMeterExists
 			} else if len(meters) == 8 {
@@ -162,7 +164,7 @@ func TestMeterRules(t *testing.T) {
 			}
 			m = mm
 		case 1:
-			mm := meterMod(openflow.MeterModify, id, openflow.MeterKbps, band(1+r.Uint32N(9)), band(3))
+			mm := meterMod(openflow.MeterModify, id, openflow.MeterKbps, openflow.MeterBand{Type: 1, Rate: 1 + r.Uint32N(9), Burst: 4}, openflow.MeterBand{Type: 1, Rate: 3, Burst: 1})
 			if _, ok := meters[id]; ok {
 				meters[id] = mm.MeterConfig
 			} else {

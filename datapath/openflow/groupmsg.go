@@ -320,6 +320,7 @@ func (e *encoder) bands(bs []MeterBand) {
 // meterMod reads METER_MOD in the stock switch's order of checks. A deletion's
 // flags and bands do not matter and are not looked at.
 func (d *decoder) meterMod() *MeterMod {
+	d.blocks(8)
 	m := &MeterMod{Command: MeterModCommand(d.U16())}
 	flags := MeterFlags(d.U16())
 	m.Meter = d.U32()

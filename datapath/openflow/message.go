@@ -32,7 +32,7 @@ type Error struct {
 	// Numbers are what was received; ignored when sending unless Kind is
 	// ofp.NoError.
 	Numbers ofp.Numbers
-	Data    []byte // the first bytes (64 at least) of the message refused
+	Data    []byte // the message refused, cut to what fits, or its first bytes (64 at least)
 }
 
 // EchoRequest asks for an EchoReply with the same data.

@@ -22,6 +22,9 @@ func defaultAsync(v ofp.Version) (a openflow.AsyncConfig) {
 	if v >= ofp.V13 {
 		a.Primary[openflow.AsyncFlowRemoved] |= 1 << openflow.RemovedGroupDelete
 	}
+	if v >= ofp.V14 {
+		a.Primary[openflow.AsyncFlowRemoved] |= 1<<openflow.RemovedMeterDelete | 1<<openflow.RemovedEviction
+	}
 	return a
 }
 

@@ -34,14 +34,15 @@ func (c *Conn) refuse(m openflow.Message) ofp.Kind {
 	switch m := m.(type) {
 	case *openflow.FeaturesReply, *openflow.GetConfigReply, *openflow.PacketIn, *openflow.FlowRemoved,
 		*openflow.PortStatus, *openflow.BarrierReply, *openflow.RoleReply, *openflow.GetAsyncReply,
-		*openflow.QueueGetConfigReply:
+		*openflow.QueueGetConfigReply, *openflow.TLVTableReply:
 		return ofp.BRCBadType
 	case *openflow.DescReply, *openflow.FlowStatsReply, *openflow.AggregateReply, *openflow.TableStatsReply,
 		*openflow.PortStatsReply, *openflow.PortDescReply, *openflow.QueueStatsReply, *openflow.TableFeaturesReply,
 		*openflow.TableDescReply, *openflow.GroupDescReply, *openflow.GroupStatsReply, *openflow.GroupFeaturesReply,
 		*openflow.MeterFeaturesReply, *openflow.MeterConfigReply, *openflow.MeterStatsReply:
 		return ofp.BRCBadType
-	case *openflow.FlowMod, *openflow.PacketOut, *openflow.PortMod, *openflow.GroupMod, *openflow.MeterMod:
+	case *openflow.FlowMod, *openflow.PacketOut, *openflow.PortMod, *openflow.GroupMod, *openflow.MeterMod,
+		*openflow.TLVTableMod:
 		return c.modification()
 	case *openflow.TableFeaturesRequest:
 		if m.Set {

@@ -87,6 +87,7 @@ type Bridge struct {
 	failOpen *Rule
 	meters   map[uint32]*meter
 	meterDP  Meters // nil: no meters
+	tlv      tlvTable
 	counters func(action.Port) (openflow.PortStats, bool)
 }
 

@@ -97,6 +97,11 @@ func (b *Bridge) Handle(c ConnInfo, m openflow.Message, now time.Time) (replies 
 		} else {
 			one(&openflow.QueueGetConfigReply{Port: m.Port})
 		}
+	case *openflow.TLVTableMod:
+		err = b.tlvMod(m)
+	case *openflow.TLVTableRequest:
+		one(b.tlvReply())
+	case *openflow.CTFlushZone: // no connection is tracked
 	case *openflow.MeterMod, *openflow.MeterFeaturesRequest, *openflow.MeterConfigRequest, *openflow.MeterStatsRequest:
 		eff, err = b.meterMessage(m, now, one)
 	default:

@@ -91,6 +91,7 @@ func TestRefusals(t *testing.T) {
 		{"meter_mod where there are no meters", &openflow.MeterMod{MeterConfig: openflow.MeterConfig{Meter: 1}}, ofp.MMFCOutOfMeters},
 		{"one meter", &openflow.MeterConfigRequest{Meter: 1}, ofp.MMFCUnknownMeter},
 		{"a connection's message", &openflow.Hello{}, ofp.BRCBadType},
+		{"flush a zone", &openflow.CTFlushZone{Zone: 1}, ofp.NoError},
 	} {
 		b := New(nil)
 		b.SetPorts(ports("a", "b"), t0)

@@ -208,6 +208,10 @@ func rows() []row {
 		alt(nxMessage, v10, v15, 17, (*decoder).packetInNX, (*encoder).packetInNX, func(p Proto, _ *PacketIn) bool { return p.PacketIn == PacketInNXT }),
 		alt(nxMessage, v10, v13, 19, (*decoder).asyncNX, func(e *encoder, m *SetAsync) { e.async13(&m.AsyncConfig) }, func(p Proto, m *SetAsync) bool { return m.Nicira }),
 		def(nxMessage, v10, v15, 20, (*decoder).setControllerID, (*encoder).setControllerID),
+		def(nxMessage, v10, v15, 24, (*decoder).tlvTableMod, (*encoder).tlvTableMod),
+		empty(nxMessage, v10, v15, 25, func() *TLVTableRequest { return &TLVTableRequest{} }),
+		def(nxMessage, v10, v15, 26, (*decoder).tlvTable, (*encoder).tlvTable),
+		def(nxMessage, v10, v15, 29, (*decoder).ctFlushZone, (*encoder).ctFlushZone),
 		alt(nxMessage, v10, v15, 30, (*decoder).packetInNX2, (*encoder).packetInNX2, func(p Proto, _ *PacketIn) bool { return p.PacketIn == PacketInNXT2 }),
 
 		empty(request, v10, v15, 0, func() *DescRequest { return &DescRequest{} }),

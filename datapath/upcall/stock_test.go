@@ -357,3 +357,55 @@ func TestStockMeterBytes(t *testing.T) {
 	}
 	p.same("-O", "OpenFlow13", "dump-meters", "br0")
 }
+
+// TestStockTLV changes the table of tunnel options by ovs-ofctl and by hand.
+func TestStockTLV(t *testing.T) {
+	const seed = 5
+	t.Logf("seed %d", seed)
+	p := newPair(t)
+	r := rand.New(rand.NewPCG(seed, 0))
+	be := binary.BigEndian
+	nx := func(sub uint32) []byte { return be.AppendUint32([]byte{0, 0, 0x23, 0x20}, sub) }
+	for i := range 3000 {
+		version := []byte{1, 4, 6}[i/1000]
+		if i%1000 == 0 {
+			p.redial()
+		}
+		var b []byte
+		switch r.IntN(5) {
+		case 0:
+			b = nx(25)
+		case 1:
+			if r.IntN(20) != 0 {
+				continue
+			}
+			b = append(nx(29), 0, 0, 0, 0, 0, byte(r.IntN(5)/4), 0, 5)
+		default:
+			cmd := []uint16{0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 3}[r.IntN(12)]
+			if cmd > 1 && r.IntN(3) > 0 {
+				cmd = 0
+			}
+			b = append(be.AppendUint16(nx(24), cmd), 0, 0, 0, 0, 0, 0)
+			for range r.IntN(4) {
+				b = be.AppendUint16(b, uint16(r.IntN(2)))
+				b = append(b, byte(r.IntN(8)), []byte{0, 4, 8, 32, 100, 124, 4, 4, 8, 16, 5, 128, 255}[r.IntN(10)+r.IntN(20)/19*3])
+				b = be.AppendUint16(b, uint16(r.IntN(12)+r.IntN(30)/29*53))
+				b = append(b, byte(r.IntN(2)), byte(r.IntN(2)))
+			}
+		}
+		if r.IntN(15) == 0 && len(b) > 8 {
+			b = b[:8+r.IntN(len(b)-7)]
+		}
+		if !p.sameRaw(version, 4, b) {
+			t.FailNow()
+		}
+	}
+	p.same("del-tlv-map", "br0")
+	p.same("add-tlv-map", "br0", "{class=0x102,type=0x80,len=4}->tun_metadata0,{class=0x102,type=0x81,len=124}->tun_metadata9")
+	for _, v := range []string{"OpenFlow10", "OpenFlow13", "OpenFlow15"} {
+		p.same("-O", v, "dump-tlv-map", "br0")
+		p.same("-O", v, "ct-flush-zone", "br0", "7")
+	}
+	p.same("del-tlv-map", "br0", "{class=0x102,type=0x80,len=4}->tun_metadata0")
+	p.same("dump-tlv-map", "br0")
+}

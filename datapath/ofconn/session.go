@@ -34,7 +34,7 @@ func (c *Conn) refuse(m openflow.Message) ofp.Kind {
 	switch m := m.(type) {
 	case *openflow.FeaturesReply, *openflow.GetConfigReply, *openflow.PacketIn, *openflow.FlowRemoved,
 		*openflow.PortStatus, *openflow.BarrierReply, *openflow.RoleReply, *openflow.GetAsyncReply,
-		*openflow.QueueGetConfigReply, *openflow.TLVTableReply:
+		*openflow.QueueGetConfigReply, *openflow.TLVTableReply, *openflow.TableStatus:
 		return ofp.BRCBadType
 	case *openflow.DescReply, *openflow.FlowStatsReply, *openflow.AggregateReply, *openflow.TableStatsReply,
 		*openflow.PortStatsReply, *openflow.PortDescReply, *openflow.QueueStatsReply, *openflow.TableFeaturesReply,
@@ -42,7 +42,7 @@ func (c *Conn) refuse(m openflow.Message) ofp.Kind {
 		*openflow.MeterFeaturesReply, *openflow.MeterConfigReply, *openflow.MeterStatsReply:
 		return ofp.BRCBadType
 	case *openflow.FlowMod, *openflow.PacketOut, *openflow.PortMod, *openflow.GroupMod, *openflow.MeterMod,
-		*openflow.TLVTableMod:
+		*openflow.TLVTableMod, *openflow.TableMod:
 		return c.modification()
 	case *openflow.TableFeaturesRequest:
 		if m.Set {
@@ -141,6 +141,10 @@ func (c *Conn) SendAsync(m openflow.Message) bool {
 		}
 	case *openflow.FlowRemoved:
 		if !c.Wants(openflow.AsyncFlowRemoved, uint8(m.Reason)) {
+			return false
+		}
+	case *openflow.TableStatus:
+		if c.Version() < ofp.V14 || !c.Wants(openflow.AsyncTableStatus, uint8(m.Reason)) {
 			return false
 		}
 	case *openflow.PacketIn:

@@ -43,6 +43,7 @@ type Rule struct {
 	cr     *classifier.Rule[*Rule]
 	seq    uint64 // order of addition
 	expiry int    // place in Bridge.expirable, -1: has no timeout
+	evict  eviction
 }
 
 // Priority returns the rule's priority; above 65,535 it is the switch's own.
@@ -69,6 +70,13 @@ type table struct {
 	matched, missed uint64 // packets
 }
 
+// rules calls yield for every rule until it returns false.
+func (t *table) rules() func(yield func(*Rule) bool) {
+	return func(yield func(*Rule) bool) {
+		t.cls.All(func(r *classifier.Rule[*Rule]) bool { return yield(r.Value) })
+	}
+}
+
 // Bridge is the OpenFlow state of one bridge.
 type Bridge struct {
 	DatapathID uint64
@@ -88,6 +96,7 @@ type Bridge struct {
 	meters   map[uint32]*meter
 	meterDP  Meters // nil: no meters
 	tlv      tlvTable
+	limits   map[uint8]*limits // of tables that are not as usual
 	counters func(action.Port) (openflow.PortStats, bool)
 }
 
@@ -201,7 +210,7 @@ type Effects struct {
 	Ports []action.Port
 	// PortDown are ports whose device is to be set down (true) or up.
 	PortDown map[action.Port]bool
-	// Async are *FlowRemoved and *PortStatus for the controllers.
+	// Async are *FlowRemoved, *PortStatus and *TableStatus for the controllers.
 	Async []openflow.Message
 	// Out is a packet to execute, already checked.
 	Out *openflow.PacketOut
@@ -232,6 +241,7 @@ func (b *Bridge) insert(tab uint8, m *flow.Match, prio int32, r *Rule, eff *Effe
 	r.cr = b.makeTable(tab).cls.Insert(m, prio, r)
 	b.setExpiry(r)
 	b.meterRules(r, true)
+	b.counted(r, false, eff)
 	eff.changed(RuleAdded, r)
 }
 
@@ -243,6 +253,7 @@ func (b *Bridge) remove(r *Rule, why openflow.FlowRemovedReason, now time.Time, 
 	b.setExpiry(r)
 	r.IdleTimeout, r.HardTimeout = idle, hard
 	b.meterRules(r, false)
+	b.counted(r, true, eff)
 	eff.changed(RuleRemoved, r)
 	if r.Flags&openflow.FlagSendFlowRem == 0 || r.Hidden() {
 		return

@@ -59,13 +59,14 @@ func (b *Bridge) add(m *openflow.FlowMod, now time.Time, eff *Effects) error {
 			r.Packets, r.Bytes = 0, 0
 		}
 		b.setExpiry(r)
+		b.ranked(r, false)
 		b.instruct(r, &m.Instructions, eff)
 		return nil
 	}
 	if m.Flags&openflow.FlagCheckOverlap != 0 && t.cls.Overlap(&m.Match, prio) != nil {
 		return ofp.FMFCOverlap
 	}
-	if t.cls.Len() >= MaxRules {
+	if !b.makeRoom(b.limits[tab], t, 1, now, eff) {
 		return ofp.FMFCTableFull
 	}
 	instr := m.Instructions

@@ -69,7 +69,7 @@ func (b *Bridge) Handle(c ConnInfo, m openflow.Message, now time.Time) (replies 
 	case *openflow.TableDescRequest:
 		r := &openflow.TableDescReply{}
 		for i := range VisibleTables {
-			r.Tables = append(r.Tables, openflow.TableDesc{Table: uint8(i)})
+			r.Tables = append(r.Tables, b.tableDesc(uint8(i)))
 		}
 		one(r)
 	case *openflow.PortStatsRequest:
@@ -97,6 +97,8 @@ func (b *Bridge) Handle(c ConnInfo, m openflow.Message, now time.Time) (replies 
 		} else {
 			one(&openflow.QueueGetConfigReply{Port: m.Port})
 		}
+	case *openflow.TableMod:
+		err = b.tableMod(m)
 	case *openflow.TLVTableMod:
 		err = b.tlvMod(m)
 	case *openflow.TLVTableRequest:
@@ -210,7 +212,7 @@ func (b *Bridge) aggregate(m *openflow.AggregateRequest, one func(openflow.Messa
 func (b *Bridge) tableStats() *openflow.TableStatsReply {
 	rep := &openflow.TableStatsReply{}
 	for i := range VisibleTables {
-		s := openflow.TableStats{Table: uint8(i), Name: fmt.Sprintf("table%d", i), MaxEntries: MaxRules}
+		s := openflow.TableStats{Table: uint8(i), Name: b.tableName(uint8(i), fmt.Sprintf("table%d", i)), MaxEntries: b.limits[uint8(i)].shownMax()}
 		if t := b.tables[i]; t != nil {
 			s.Active = uint32(t.cls.Len())
 			s.Lookups = t.matched + t.missed
@@ -232,8 +234,8 @@ func (b *Bridge) tableFeatures() *openflow.TableFeaturesReply {
 	rep := &openflow.TableFeaturesReply{}
 	for i := range VisibleTables {
 		t := openflow.TableFeatures{
-			Table: uint8(i), Name: fmt.Sprintf("table%d", i), MetadataMatch: ^uint64(0), MetadataMask: ^uint64(0),
-			MaxEntries: MaxRules, Match: match, Wildcards: match, SetField: set,
+			Table: uint8(i), Name: b.tableName(uint8(i), fmt.Sprintf("table%d", i)), MetadataMatch: ^uint64(0), MetadataMask: ^uint64(0),
+			MaxEntries: b.limits[uint8(i)].shownMax(), Match: match, Wildcards: match, SetField: set,
 		}
 		for n := i + 1; n < VisibleTables; n++ {
 			t.Next = append(t.Next, uint8(n))

@@ -181,6 +181,8 @@ func rows() []row {
 		def(message, v10, v10, 15, (*decoder).portMod10, (*encoder).portMod10),
 		def(message, v13, v15, 16, (*decoder).portMod13, (*encoder).portMod13),
 		def(message, v13, v14, 15, (*decoder).groupMod13, (*encoder).groupMod13),
+		def(message, v13, v15, 17, (*decoder).tableMod, (*encoder).tableMod),
+		def(message, v14, v15, 31, (*decoder).tableStatus, (*encoder).tableStatus),
 		empty(message, v10, v10, 18, func() *BarrierRequest { return &BarrierRequest{} }),
 		empty(message, v10, v10, 19, func() *BarrierReply { return &BarrierReply{} }),
 		empty(message, v13, v15, 20, func() *BarrierRequest { return &BarrierRequest{} }),

@@ -35,7 +35,8 @@ type BridgeConfig struct {
 	MACAging         time.Duration
 	MACTableSize     int // 0: fdb.DefaultMax
 	ForwardBPDU      bool
-	Ports            []PortConfig // numbers and names differ
+	Tables           map[uint8]ofproto.TableConfig // those that are not as usual
+	Ports            []PortConfig                  // numbers and names differ
 }
 
 // PortConfig describes an OpenFlow port.
@@ -216,7 +217,9 @@ func (s *Switch) configure(b *bridge, cfg *BridgeConfig, now time.Time, w *work)
 
 	reset := of.Reset(cfg.Controllers, cfg.Secure, now)
 	open := of.SetFailOpen(cfg.FailOpen, now)
-	reset.Changes = append(reset.Changes, open.Changes...)
+	tables := of.SetTables(cfg.Tables, now)
+	reset.Changes = append(append(reset.Changes, open.Changes...), tables.Changes...)
+	reset.Async = append(reset.Async, tables.Async...)
 	s.affected(w, b.x, &reset)
 	eff.Async = append(eff.Async, reset.Async...)
 	return eff

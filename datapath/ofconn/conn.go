@@ -69,7 +69,7 @@ type Conn struct {
 	mu      sync.Mutex
 	cond    *sync.Cond // the queue or closed changed
 	proto   openflow.Proto
-	queue   [][]byte
+	queue   []item
 	queued  int // bytes
 	closed  bool
 	err     error
@@ -77,17 +77,37 @@ type Conn struct {
 	async   openflow.AsyncConfig
 	missLen uint16
 	id      uint16
+	// Packet-ins: those in queue, and those that the limits hold back (nil: no rate limit).
+	limits     PacketInLimits
+	pinsQueued int
+	pins       *pinSched
+	pinTimer   bool // servePins will be called
 
 	received, sent, dropped, errs atomic.Uint64
+}
+
+// item is a message in the queue.
+type item struct {
+	b   []byte
+	pin bool // a packet-in
 }
 
 func newConn(s *Switch, nc net.Conn, kind Kind, name string) *Conn {
 	c := &Conn{Name: name, Kind: kind, sw: s, nc: nc, log: s.log.With("conn", name), since: s.opt.Now(), role: openflow.RoleEqual}
 	c.cond = sync.NewCond(&c.mu)
+	c.limit(PacketInLimits{})
 	if kind == Primary {
 		c.missLen = defaultMissLen
 	}
 	return c
+}
+
+// limit sets the limits of packet-ins; the connection is not running yet.
+func (c *Conn) limit(l PacketInLimits) {
+	c.limits = l.withDefaults()
+	if c.limits.Rate > 0 {
+		c.pins = newPinSched(c.limits)
+	}
 }
 
 // Version returns the negotiated version.
@@ -181,7 +201,7 @@ func (c *Conn) push(b []byte, async bool) bool {
 		c.dropped.Add(1)
 		return false
 	}
-	c.queue = append(c.queue, b)
+	c.queue = append(c.queue, item{b: b})
 	c.queued += len(b)
 	c.cond.Broadcast()
 	return true
@@ -199,7 +219,7 @@ func (c *Conn) writer() {
 			c.mu.Unlock()
 			return
 		}
-		b := c.queue[0]
+		b := c.queue[0].b
 		c.mu.Unlock()
 		if err := c.write(b); err != nil {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -210,6 +230,9 @@ func (c *Conn) writer() {
 		}
 		c.sent.Add(1)
 		c.mu.Lock()
+		if c.queue[0].pin {
+			c.pinsQueued--
+		}
 		c.queue = c.queue[1:]
 		c.queued -= len(b)
 		c.cond.Broadcast()

@@ -28,7 +28,8 @@
 // # Bounds
 //
 // Each Conn queues at most Options.Queue bytes (1 MiB). Asynchronous messages
-// beyond that are dropped and counted. Replies are never dropped; instead the Conn reads no further request
+// beyond that are dropped and counted, and so are packet-ins beyond PacketInLimits.Queue, or, with a rate limit,
+// those that find PacketInLimits.Burst waiting: then those of the port of which most wait. Replies are never dropped; instead the Conn reads no further request
 // until the queue is below the bound again, so a peer holds at most the bound and the
 // replies to one request. A peer that takes nothing for Options.Stall (10 s)
 // is disconnected. A Switch has at most Options.Conns passive connections (64); further ones are

@@ -3,6 +3,8 @@
 package ofconn
 
 import (
+	"log/slog"
+
 	"github.com/weirswitch/weir/datapath/openflow"
 	"github.com/weirswitch/weir/datapath/openflow/ofp"
 )
@@ -174,7 +176,15 @@ func (c *Conn) SendPacketIn(p *openflow.PacketIn, id uint16, maxLen int) bool {
 	q := *p
 	q.Data = p.Data[:max(0, min(len(p.Data), maxLen))]
 	q.TotalLen = max(p.TotalLen, len(p.Data))
-	return c.send(0, &q, true)
+	b, err := openflow.Encode(proto, 0, &q)
+	if err != nil {
+		c.sw.limit.Log(c.log, c.sw.opt.Now(), slog.LevelWarn, "message not sent", "err", err)
+		return false
+	}
+	if c.Kind == Primary {
+		c.sw.snoop(b)
+	}
+	return c.sendPacketIn(uint32(p.Metadata.Key.InPort()), b)
 }
 
 // setRole gives c a role (OpenFlow 1.3.5, 6.3.6): a new primary makes the one

@@ -14,12 +14,11 @@ import (
 
 // TableConfig is the configuration of a table (ovs-vswitchd.conf.db(5), Flow_Table).
 type TableConfig struct {
-	Name     string // for statistics; "": table and its number
-	Limited  bool
-	Limit    int  // rules, if Limited; at most MaxRules
-	Evict    bool // in place of refusing rules above the limit
-	Groups   []flow.Subfield
-	Prefixes []string // kept, without meaning: all prefixes are tracked
+	Name    string // for statistics; "": table and its number
+	Limited bool
+	Limit   int  // rules, if Limited; at most MaxRules
+	Evict   bool // in place of refusing rules above the limit
+	Groups  []flow.Subfield
 }
 
 func (c TableConfig) equal(o TableConfig) bool {

@@ -41,10 +41,12 @@ var baseMayImport = []string{"firmware/base", "ovsdb/jsonrpc", "ovsdb/jsontree"}
 // pure packages take values and give values: no socket, no file, no kernel, no
 // clock, no goroutine that lives on.
 var pure = []string{
-	"ovsdb", "ovsdb/schema", "ovsdb/engine", "ovsdb/monitor", "ovsdb/jsontree",
-	"datapath/packet", "datapath/flow", "datapath/action", "datapath/openflow",
-	"datapath/classifier", "datapath/ofproto", "datapath/xlate", "datapath/l2/fdb",
-	"firmware/base/reconnect", "asic/plan",
+	"ovsdb", "ovsdb/schema", "ovsdb/query", "ovsdb/engine", "ovsdb/monitor", "ovsdb/jsontree",
+	"datapath/packet", "datapath/flow", "datapath/action",
+	"datapath/openflow", "datapath/openflow/ofp", "datapath/openflow/oxm", "datapath/openflow/ofpact", "datapath/trace",
+	"datapath/classifier", "datapath/ofproto", "datapath/xlate", "datapath/trace", "datapath/l2/fdb",
+	"firmware/base/reconnect", "firmware/switchd/wanted", "firmware/switchd/odp", "asic/plan",
+	"cmd/internal/getopt", "cmd/internal/table", "cmd/internal/vsctl/ctl", "cmd/internal/vsctl/replica",
 }
 
 // impure are the imports that a pure package must not have, with the reason.

@@ -104,6 +104,49 @@ func TestE2EStatusColumns(t *testing.T) {
 			}
 			return nil
 		})
+		// Statistics are ephemeral: they never reach the medium.
+		size := func() int64 {
+			st, err := os.Stat(r.dir + "/conf.db")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return st.Size()
+		}
+		before, stats := size(), r.get("interface", "h1", "statistics")
+		r.reaches(h1, "10.0.0.254")
+		r.eventually(12*time.Second, func() error {
+			if r.get("interface", "h1", "statistics") == stats {
+				return fmt.Errorf("statistics stay %s", stats)
+			}
+			return nil
+		})
+		if after := size(); after != before {
+			t.Errorf("the database file grew from %d to %d bytes", before, after)
+		}
+	})
+}
+
+// A fake bridge is a VLAN of its parent with a local port of its own.
+func TestE2EFakeBridge(t *testing.T) {
+	eachDatapath(t, func(t *testing.T, r *rig) {
+		h1, h2 := r.host("h1", "10.0.0.1/24"), r.host("h2", "10.0.0.2/24")
+		r.bridge("br0")
+		r.vsctl("add-br", "lan10", "br0", "10", "--", "add-port", "lan10", "h1", "--", "add-port", "br0", "h2")
+		if got := r.vsctl("list-br"); got != "br0\nlan10\n" {
+			t.Errorf("list-br: %q", got)
+		}
+		if err := r.sw.Up("lan10"); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.sw.Address("lan10", "10.0.0.254/24"); err != nil {
+			t.Fatal(err)
+		}
+		r.reaches(h1, "10.0.0.254")
+		r.separated(h2, "10.0.0.254")
+		r.vsctl("del-br", "lan10")
+		if _, err := r.sw.Links().LinkByName("lan10"); err == nil {
+			t.Error("the fake bridge's device is there after del-br")
+		}
 	})
 }
 
@@ -406,5 +449,32 @@ func TestE2EDemo(t *testing.T) {
 	after, err := netlab.Left("weir-demo")
 	if err != nil || len(after) != len(before) {
 		t.Errorf("namespaces before %v, after %v (%v)", before, after, err)
+	}
+}
+
+// A device that becomes a port is set up, so that a port works without another
+// command; who sets it down afterwards is not overruled.
+func TestE2EPortComesUp(t *testing.T) {
+	if *stock {
+		t.Skip("stock leaves that to the user")
+	}
+	r := newRig(t, "system")
+	r.host("h1", "10.0.0.1/24")
+	link := func(state string) {
+		t.Helper()
+		if out, err := r.sw.Command("ip", "link", "set", "h1", state).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	state := func() string { return r.get("interface", "h1", "admin_state") }
+	link("down")
+	r.bridge("br0")
+	r.vsctl("add-port", "br0", "h1")
+	r.eventually(3*time.Second, equals(state, "up"))
+	link("down")
+	r.eventually(3*time.Second, equals(state, "down"))
+	r.vsctl("set", "port", "h1", "tag=7")
+	if got := state(); got != "down" {
+		t.Errorf("admin_state %s after another change, want down", got)
 	}
 }

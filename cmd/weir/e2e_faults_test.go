@@ -4,6 +4,7 @@ package main_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -243,4 +244,90 @@ func TestE2EManyPorts(t *testing.T) {
 			return nil
 		})
 	})
+}
+
+// Random reconfiguration under traffic: whatever the order, the switch lives,
+// logs no error, and works as configured at the end.
+func TestE2EChurn(t *testing.T) {
+	if *stock {
+		t.Skip("about our daemon")
+	}
+	r := newRig(t, "system")
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	h1, _ := r.host("h1", "10.0.0.1/24"), r.host("h2", "10.0.0.2/24")
+	r.host("h3", "10.0.0.3/24")
+	r.bridge("br0")
+	r.vsctl("add-port", "br0", "h1", "--", "add-port", "br0", "h2")
+	traffic, _ := r.background(h1.Command("ping", "-n", "-i", "0.01", "-w", "60", "10.0.0.2"))
+	pick := func(list ...string) string { return list[rnd.IntN(len(list))] }
+	commands := []func() []string{
+		func() []string {
+			return []string{"--may-exist", "add-port", "br0", pick("h1", "h2", "h3", "nodev", "i0")}
+		},
+		func() []string {
+			return []string{"--if-exists", "del-port", pick("h1", "h2", "h3", "nodev", "i0", "p0", "p1")}
+		},
+		func() []string {
+			return []string{"--if-exists", "set", "port", pick("h1", "h2", "h3"), pick("tag=10", "tag=20", "tag=[]", "vlan_mode=trunk", "vlan_mode=native-tagged", "vlan_mode=[]", "trunks=10,20", "trunks=[]")}
+		},
+		func() []string {
+			return []string{"set", "bridge", "br0", "datapath_type=" + pick("netdev", "system", `""`)}
+		},
+		func() []string {
+			return []string{"--if-exists", "set", "interface", pick("i0", "h3", "p0"), "type=" + pick("internal", `""`, "patch", "geneve"), "options:peer=" + pick("p0", "p1")}
+		},
+		func() []string {
+			return []string{"--may-exist", "add-br", "br1", "--", "--may-exist", "add-port", "br1", pick("p1", "i1")}
+		},
+		func() []string { return []string{"--if-exists", "del-br", "br1"} },
+		func() []string {
+			return []string{"set-controller", "br0", pick("tcp:127.0.0.1:1", "ptcp:0:127.0.0.1", "unix:/etc/passwd", "nonsense")}
+		},
+		func() []string { return []string{"del-controller", "br0"} },
+		func() []string { return []string{"set-fail-mode", "br0", pick("secure", "standalone")} },
+		func() []string {
+			return []string{"set", "bridge", "br0", "protocols=" + pick("OpenFlow10", "OpenFlow13,OpenFlow15", "[]")}
+		},
+		func() []string {
+			return []string{"set", "bridge", "br0", "other_config:hwaddr=02:00:00:00:00:0" + pick("1", "2")}
+		},
+		func() []string {
+			return []string{"--if-exists", "set", "interface", "h3", "ofport_request=" + pick("1", "7", "[]")}
+		},
+	}
+	end := time.Now().Add(8 * time.Second)
+	n := 0
+	for ; time.Now().Before(end); n++ {
+		args := commands[rnd.IntN(len(commands))]()
+		if out, err := r.try("ovs-vsctl", append([]string{"--timeout=5"}, args...)...); err != nil &&
+			!strings.Contains(err.Error(), "already exists") && !strings.Contains(err.Error(), "is actually a") &&
+			!strings.Contains(err.Error(), "but") && !strings.Contains(err.Error(), "cannot create") {
+			t.Fatalf("%v: %v %s", args, err, out)
+		}
+		switch rnd.IntN(4) {
+		case 0:
+			r.try("ovs-ofctl", "add-flow", "br0", "priority=1,ip,actions=NORMAL")
+		case 1:
+			r.try("ovs-ofctl", "del-flows", "br0")
+		}
+	}
+	t.Logf("%d commands", n)
+	r.vsctl("--if-exists", "del-br", "br1", "--", "del-br", "br0")
+	r.bridge("br0")
+	r.vsctl("add-port", "br0", "h1", "--", "add-port", "br0", "h2")
+	r.eventually(3*time.Second, func() error { return ping(h1, "10.0.0.2") })
+	if !strings.Contains(traffic(), "bytes from 10.0.0.2") {
+		t.Errorf("no ping ever came through:\n%s", traffic())
+	}
+	log, err := os.ReadFile(filepath.Join(r.dir, "weir.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(log)) {
+		if strings.Contains(line, "|ERR|") || strings.Contains(line, "|EMER|") || strings.Contains(line, "panic") || strings.Contains(line, "does not settle") {
+			t.Errorf("log: %s", line)
+		}
+	}
 }

@@ -4,6 +4,7 @@ package main_test
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -81,6 +82,11 @@ func TestE2EFlows(t *testing.T) {
 					t.Errorf("%s %s: %q", v, c, out)
 				}
 			}
+		}
+		// Port counters are those of the devices, errors included.
+		ports := r.ofctl("-O", "OpenFlow13", "dump-ports", "br0", "h1")
+		if m := regexp.MustCompile(`rx pkts=(\d+), bytes=(\d+), drop=\d+, errs=\d+`).FindStringSubmatch(ports); m == nil || m[1] == "0" || m[2] == "0" {
+			t.Errorf("dump-ports:\n%s", ports)
 		}
 		// Rewrites and several tables.
 		r.ofctl("-O", "OpenFlow13", "add-flow", "br0", "table=0,in_port=1,actions=push_vlan:0x8100,set_field:4196->vlan_vid,write_metadata:7,goto_table:3")
@@ -296,4 +302,19 @@ func TestE2EPassiveController(t *testing.T) {
 		}
 		return nil
 	})
+	door := filepath.Join(r.dir, "br0.controller")
+	r.vsctl("set-controller", "br0", "punix:"+door)
+	r.eventually(5*time.Second, func() error { _, err := r.try("ovs-ofctl", "show", "unix:"+door); return err })
+	// A file elsewhere is not for a writer of the database to choose.
+	other := filepath.Join(r.dir, "other.sock")
+	r.vsctl("set-controller", "br0", "punix:"+other)
+	if _, err := os.Lstat(other); err == nil {
+		t.Error("a controller row made a socket under a name of its choice")
+	}
+	if _, err := os.Lstat(door); err == nil {
+		t.Error("the socket of the former controller row is still there")
+	}
+	if got := r.get("controller", "br0", "status"); !*stock && !strings.Contains(got, "not allowed") {
+		t.Errorf("the controller's status does not say why: %s", got)
+	}
 }

@@ -27,6 +27,8 @@ import (
 
 var stock = flag.Bool("stock", false, "run the end-to-end tests against Debian's ovsdb-server and ovs-vswitchd")
 
+var race = flag.Bool("race-daemon", false, "build the daemon under test with the race detector (needs a C compiler)")
+
 const labPrefix = "weire2e"
 
 var weirBinary string // built once
@@ -44,6 +46,9 @@ func TestMain(m *testing.M) {
 		if !*stock && !testing.Short() {
 			build := exec.Command("go", "build", "-o", weirBinary, ".")
 			build.Env = append(os.Environ(), "CGO_ENABLED=0")
+			if *race {
+				build = exec.Command("go", "build", "-race", "-o", weirBinary, ".")
+			}
 			if out, err := build.CombinedOutput(); err != nil {
 				fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 				return 1
@@ -155,7 +160,7 @@ func (r *rig) start() {
 func (r *rig) spawn(name string, args ...string) *netlab.Process {
 	r.t.Helper()
 	cmd := r.sw.Command(name, args...)
-	cmd.Env = append(os.Environ(), "OVS_RUNDIR="+r.dir, "OVS_DBDIR="+r.dir)
+	cmd.Env = append(os.Environ(), "OVS_RUNDIR="+r.dir, "OVS_DBDIR="+r.dir, "GORACE=halt_on_error=1")
 	out, err := os.OpenFile(filepath.Join(r.dir, filepath.Base(name)+".out"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		r.t.Fatal(err)
@@ -352,15 +357,24 @@ func (r *rig) lookups() (hit, missed int) {
 func (r *rig) rss() (resident, maps int) {
 	r.t.Helper()
 	proc := fmt.Sprintf("/proc/%d/", r.pid())
-	b, err := os.ReadFile(proc + "status")
+	smaps, err := os.ReadFile(proc + "smaps")
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	m := regexp.MustCompile(`VmRSS:\s+(\d+) kB`).FindSubmatch(b)
-	if m == nil {
-		r.t.Fatalf("no VmRSS in %s", b)
+	// Pages of BPF maps that are mapped (the upcall ring) count with the maps.
+	mapped := false
+	for line := range strings.Lines(string(smaps)) {
+		f := strings.Fields(line)
+		if strings.Contains(f[0], "-") && !strings.HasSuffix(f[0], ":") {
+			mapped = strings.HasSuffix(strings.TrimSpace(line), "bpf-map")
+		} else if f[0] == "Rss:" && !mapped {
+			n, _ := strconv.Atoi(f[1])
+			resident += n
+		}
 	}
-	resident, _ = strconv.Atoi(string(m[1]))
+	if resident == 0 {
+		r.t.Fatalf("no resident pages in %ssmaps", proc)
+	}
 	seen := map[string]bool{}
 	infos, _ := filepath.Glob(proc + "fdinfo/*")
 	for _, f := range infos {

@@ -4,9 +4,11 @@
 // (a symbolic link), or else by its first word, it is the switch daemon or one
 // of its tools:
 //
-//	weir switchd     the daemon: database server and switch in one
-//	weir demo        a switch and three hosts in network namespaces
-//	weir version     the version
+//	weir switchd                the daemon: database server and switch in one
+//	weir demo                   a switch and three hosts in network namespaces
+//	weir ovs-vsctl, ovs-ofctl, ovs-appctl, ovsdb-client
+//	                            the tools of Open vSwitch, for daily use
+//	weir version                the version
 package main
 
 import (

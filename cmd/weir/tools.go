@@ -5,6 +5,7 @@ package main
 import (
 	"github.com/weirswitch/weir/cmd/internal/appctl"
 	"github.com/weirswitch/weir/cmd/internal/demo"
+	"github.com/weirswitch/weir/cmd/internal/ofctl"
 	"github.com/weirswitch/weir/cmd/internal/ovsdbclient"
 	"github.com/weirswitch/weir/cmd/internal/switchd"
 	"github.com/weirswitch/weir/cmd/internal/vsctl"
@@ -16,6 +17,7 @@ func tools() []tool {
 		{"switchd", "the daemon: database server and switch in one", switchd.Main},
 		{"demo", "a switch and three hosts in network namespaces, shown and explained", demo.Main},
 		{"ovs-vsctl", "configure the switch", vsctl.Main},
+		{"ovs-ofctl", "ask and change an OpenFlow switch", ofctl.Main},
 		{"ovs-appctl", "ask and command a running daemon", appctl.Main},
 		{"ovsdb-client", "talk to a database server", ovsdbclient.Main},
 		{"version", "print the version", printVersion},

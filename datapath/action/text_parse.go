@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -67,7 +68,7 @@ func (p *parser) port(s string) (Port, error) {
 
 // table reads a table.
 func (p *parser) table(s string) (uint8, error) {
-	n, err := u8(s)
+	n, err := u8(s, "table")
 	if err == nil {
 		return n, nil
 	}
@@ -115,11 +116,31 @@ func (p *parser) instructions(s string) (in Instructions, err error) {
 	if err != nil {
 		return in, err
 	}
-	drop := false
+	drop, others := false, false
+	var conjunction, mixed, started bool
+	var with string // the first action that stands beside neither
+	last := 0
+	var misplaced error // said at the end, after what is wrong with single actions
 	for _, w := range ws {
-		switch w.name {
-		case "drop":
+		w.name = lower(w.name)
+		if w.name == "drop" {
 			drop = true
+			continue
+		}
+		others = true
+		rank := order(w.name)
+		if rank == last && rank != 1 && started && misplaced == nil {
+			misplaced = flow.Textf("duplicate %s instruction not allowed, for OpenFlow 1.1+ compatibility", w.name)
+		}
+		started = true
+		if rank < last && misplaced == nil {
+			misplaced = flow.Textf("invalid instruction ordering: %s must appear before %s, for OpenFlow 1.1+ compatibility",
+				instructionNames[rank], instructionNames[last])
+		}
+		last = rank
+		switch w.name {
+		case "apply_actions":
+			err = flow.Textf("apply_actions is the default instruction")
 		case "meter":
 			in.Meter, err = u32(w.arg)
 		case "clear_actions":
@@ -129,28 +150,68 @@ func (p *parser) instructions(s string) (in Instructions, err error) {
 		case "write_metadata":
 			in.Metadata, in.MetadataMask, err = metadata(w.arg)
 		case "goto_table":
-			in.Goto, err = p.table(w.arg)
+			if in.Goto, err = p.table(w.arg); err != nil {
+				err = flow.Textf("unknown table \"%s\"", w.arg)
+			}
 			in.HasGoto = true
 		default:
 			var l List
 			l, err = p.one(w)
 			in.Apply = append(in.Apply, l...)
+			switch {
+			case len(l) == 0:
+			case w.name == "conjunction":
+				conjunction = true
+			case w.name != "note" && !mixed:
+				mixed, with = true, w.name
+				if _, ok := l[0].(Output); ok {
+					with = "output"
+				}
+			}
 		}
 		if err != nil {
 			return in, fmt.Errorf("%s: %w", w.name, err)
 		}
 	}
-	if drop && len(ws) != 1 {
-		return in, errors.New(`"drop" must not be accompanied by any other action`)
+	if misplaced != nil && p.depth == 0 {
+		return in, misplaced
+	}
+	if conjunction && mixed {
+		return in, flow.Textf(`"conjunction" actions may be used along with "note" but not any other kind of action (such as the "%s" action used here)`, with)
+	}
+	if drop && others {
+		return in, flow.Textf(`"drop" must not be accompanied by any other action or instruction`)
 	}
 	return in, nil
+}
+
+// instructionNames are the instructions in the order in which a text must have
+// them; actions by themselves are the second.
+var instructionNames = []string{"meter", "apply_actions", "clear_actions", "write_actions", "write_metadata", "goto_table"}
+
+// order returns the index of an instruction in instructionNames.
+func order(word string) int {
+	if i := slices.Index(instructionNames, word); i >= 0 {
+		return i
+	}
+	return 1
+}
+
+// lower makes the names of actions alike in upper and lower case; ports by their
+// names stay as they are.
+func lower(name string) string {
+	l := strings.ToLower(name)
+	if _, ok := simple[l]; ok || slices.Contains(argumentWords, l) || slices.Contains(instructionNames, l) || l == "drop" {
+		return l
+	}
+	return name
 }
 
 func metadata(s string) (v, m uint64, err error) {
 	a, b, masked := strings.Cut(s, "/")
 	m = ^uint64(0)
-	if v, err = strconv.ParseUint(a, 0, 64); err == nil && masked {
-		m, err = strconv.ParseUint(b, 0, 64)
+	if v, err = u64(a); err == nil && masked {
+		m, err = u64(b)
 	}
 	return v & m, m, err
 }
@@ -165,24 +226,65 @@ func (p *parser) nested(s string) (List, error) {
 	if err != nil {
 		return nil, err
 	}
-	if in.Meter != 0 || in.ClearActions || len(in.Write) > 0 || in.MetadataMask != 0 || in.HasGoto {
-		return nil, errors.New("instructions are not allowed here")
+	if w := in.instruction(); w != "" {
+		return nil, flow.Textf("%s instruction not allowed here", w)
 	}
 	return in.Apply, nil
 }
 
-func u8(s string) (uint8, error) {
-	v, err := strconv.ParseUint(s, 0, 8)
+// instruction returns the first instruction of in that is no action.
+func (in *Instructions) instruction() string {
+	switch {
+	case in.Meter != 0:
+		return "meter"
+	case in.ClearActions:
+		return "clear_actions"
+	case len(in.Write) > 0:
+		return "write_actions"
+	case in.MetadataMask != 0:
+		return "write_metadata"
+	case in.HasGoto:
+		return "goto_table"
+	}
+	return ""
+}
+
+// number reads an integer of bits bits; what is its name in the error.
+func number(s, what string, bits int) (uint64, error) {
+	v, err := strconv.ParseUint(s, 0, bits)
+	if err != nil {
+		return 0, flow.Textf("invalid %s \"%s\"", what, s)
+	}
+	return v, nil
+}
+
+func u8(s, what string) (uint8, error) {
+	v, err := number(s, what, 8)
 	return uint8(v), err
 }
 
-func u16(s string) (uint16, error) {
-	v, err := strconv.ParseUint(s, 0, 16)
+func u16(s, what string) (uint16, error) {
+	v, err := number(s, what, 16)
 	return uint16(v), err
 }
 
+// u64 reads an integer that the text must have.
+func u64(s string) (uint64, error) {
+	if s == "" {
+		return 0, flow.Textf("missing required numeric argument")
+	}
+	v, err := strconv.ParseUint(s, 0, 64)
+	if err != nil {
+		return 0, flow.Textf("invalid numeric format %s", s)
+	}
+	return v, nil
+}
+
 func u32(s string) (uint32, error) {
-	v, err := strconv.ParseUint(s, 0, 32)
+	v, err := u64(s)
+	if err == nil && v > 1<<32-1 {
+		err = flow.Textf("invalid numeric format %s", s)
+	}
 	return uint32(v), err
 }
 
@@ -198,7 +300,7 @@ var simple = map[string]Action{
 }
 
 func (p *parser) one(w word) (List, error) {
-	if a, ok := simple[w.name]; ok && w.arg == "" {
+	if a, ok := simple[w.name]; ok {
 		return List{a}, nil
 	}
 	if f, ok := legacyFields[w.name]; ok {
@@ -217,20 +319,22 @@ func (p *parser) one(w word) (List, error) {
 // portWord reads a port that stands by itself as an action: "3", "NORMAL".
 func (p *parser) portWord(w word) (List, error) {
 	port, err := p.port(w.name)
-	if err != nil {
-		return nil, errors.New("unknown action")
-	}
-	o := Output{Port: port}
 	switch {
+	case err != nil:
+		return nil, flow.Textf("unknown action %s", w.name)
 	case port == PortController:
 		a, err := parseController(w)
 		return List{a}, err
-	case w.arg != "":
-		return nil, errors.New("a port takes no argument")
-	case port == PortAny || port == PortUnset:
-		return nil, errors.New("no packet can be sent there")
 	}
-	return List{o}, nil
+	return output(port)
+}
+
+// output returns an output to a port other than the controller.
+func output(port Port) (List, error) {
+	if port == PortAny || port == PortUnset || port == PortMax {
+		return nil, flow.Textf("actions are invalid with specified match (OFPBAC_BAD_OUT_PORT)")
+	}
+	return List{Output{Port: port}}, nil
 }
 
 // legacyFields are the actions of OpenFlow 1.0 that set a field.
@@ -243,28 +347,68 @@ var legacyFields = map[string]flow.Field{
 	"set_mpls_label": flow.FieldMPLSLabel, "set_mpls_tc": flow.FieldMPLSTC,
 }
 
-func legacy(f flow.Field, w word) (List, error) {
-	parse := f
-	if f == flow.FieldIPDSCP {
-		parse = flow.FieldIPTOS // the argument is the whole byte
+// legacyValue reads the argument of such an action.
+func legacyValue(f flow.Field, w word) (v flow.U128, err error) {
+	limit := func(max uint64, what string) (uint64, error) {
+		n, err := number(w.arg, what, 8)
+		if err == nil && n > max {
+			err = flow.Textf("%s: not a valid %s", w.arg, what)
+		}
+		return n, err
 	}
-	v, m, err := flow.ParseValue(parse, w.arg)
-	if err != nil {
-		return nil, err
-	}
-	if m.And(flow.Ones(parse.Bits())) != flow.Ones(parse.Bits()) {
-		return nil, errors.New("a mask is not allowed here")
-	}
-	if f == flow.FieldIPDSCP {
-		if v.Lo&3 != 0 {
-			return nil, errors.New("not a valid TOS value")
+	switch f {
+	case flow.FieldIPDSCP:
+		v.Lo, err = limit(255, "TOS")
+		if err == nil && v.Lo&3 != 0 {
+			err = flow.Textf("%s: not a valid TOS", w.arg)
 		}
 		v.Lo >>= 2
+	case flow.FieldIPECN:
+		v.Lo, err = limit(3, "ECN")
+	case flow.FieldTPSrc:
+		v.Lo, err = number(w.arg, "source port", 16)
+	case flow.FieldTPDst:
+		v.Lo, err = number(w.arg, "destination port", 16)
+	case flow.FieldTunID:
+		v.Lo, err = u64(w.arg)
+	case flow.FieldMPLSLabel:
+		if v.Lo, err = u64(w.arg); err == nil && v.Lo >= 1<<20 {
+			err = flow.Textf("%s: not a valid MPLS label", w.arg)
+		}
+	case flow.FieldMPLSTC:
+		v.Lo, err = limit(7, "MPLS TC")
+	default:
+		var m flow.U128
+		v, m, err = flow.ParseValue(f, w.arg)
+		if err == nil && m != flow.Ones(f.Bits()) || err != nil && (f == flow.FieldEthSrc || f == flow.FieldEthDst) {
+			err = flow.Textf("invalid mac address %s", w.arg)
+		}
+		if err != nil && (f == flow.FieldIPSrc || f == flow.FieldIPDst) {
+			err = flow.Textf("%s: could not convert to IP address", w.arg)
+		}
+	}
+	return v, err
+}
+
+func legacy(f flow.Field, w word) (List, error) {
+	v, err := legacyValue(f, w)
+	if err != nil {
+		return nil, err
 	}
 	return List{SetField{Field: f, Value: v, Mask: flow.Ones(f.Bits()), Legacy: true}}, nil
 }
 
-// dottedBytes reads hexadecimal bytes with dots between or without.
-func dottedBytes(s string) ([]byte, error) {
-	return hex.DecodeString(strings.ReplaceAll(s, ".", ""))
+// dottedBytes reads hexadecimal bytes of two digits, with dots between or without.
+func dottedBytes(s string) (b []byte, err error) {
+	for s = strings.TrimLeft(s, "."); s != ""; s = strings.TrimLeft(s, ".") {
+		if len(s) < 2 {
+			return nil, hex.ErrLength
+		}
+		one, err := hex.DecodeString(s[:2])
+		if err != nil {
+			return nil, err
+		}
+		b, s = append(b, one...), s[2:]
+	}
+	return b, nil
 }

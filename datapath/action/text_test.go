@@ -21,12 +21,13 @@ func TestText(t *testing.T) {
 		{"controller(id=1,reason=group)", "controller(reason=group,id=1)"},
 		{"enqueue(3,7)", "enqueue:3:7"},
 		{"resubmit(,3)", "resubmit(,3)"},
-		{"resubmit(in_port,)", "resubmit(,)"},
 		{"clone(1,clone(2))", "clone(output:1,clone(output:2))"},
-		{"goto_table:7,meter:3,1", "meter:3,output:1,goto_table:7"},
+		{"Meter:3,OUTPUT:1,goto_table:7", "meter:3,output:1,goto_table:7"},
 		{"set_field:1/0xff->reg0", "set_field:0x1/0xff->reg0"},
+		{"dec_ttl()", "dec_ttl"},
+		{"normal:1,strip_vlan:3", "NORMAL,strip_vlan"}, // arguments too many have no effect
 		{"note:1122", "note:11.22.00.00.00.00"},
-		{"write_actions(set_field:5->tcp_dst),clear_actions", "clear_actions,write_actions(set_field:5->tcp_dst)"},
+		{"clear_actions,write_actions(set_field:5->tcp_dst)", "clear_actions,write_actions(set_field:5->tcp_dst)"},
 	} {
 		in, err := Parse(row.in)
 		if err != nil || in.String() != row.out {
@@ -40,8 +41,8 @@ func TestParseErrors(t *testing.T) {
 		"foo", "drop,1", "output", "output:none", "none", "output:65535", "mod_vlan_vid:4096", "mod_vlan_pcp:8", "push_vlan:0x800",
 		"goto_table:256", "goto_table", "clone(1", "clone(goto_table:1)", "write_actions(meter:1)", "set_field:1", "set_field:1->foo",
 		"set_field:1->nw_proto", "load:1->NXM_NX_REG0[", "load:2->NXM_NX_REG0[0]", "move:reg0->reg1[0..3]", "conjunction(1,3/2)",
-		"conjunction(1,1/1)", "resubmit(1,2,3)", "resubmit:", "dec_ttl()", "enqueue:1", "output(port=1,max_len=13)", "note:1", "set_tunnel:x",
-		"mod_nw_src:1.2.3.4/8", "mod_nw_tos:3", "normal:1", "controller(foo=1)", "strip_vlan:3",
+		"conjunction(1,1/1)", "resubmit(1,2,3)", "resubmit:", "resubmit(in_port,)", "goto_table:7,meter:3", "1,meter:3", "goto_table:7,1", "write_actions(1),clear_actions", "enqueue:1", "output(port=1,max_len=13)", "note:1", "set_tunnel:x",
+		"mod_nw_src:1.2.3.4/8", "mod_nw_tos:3", "controller(foo=1)", "note:1.2",
 	} {
 		if in, err := Parse(s); err == nil {
 			t.Errorf("%q is read as %q", s, in.String())

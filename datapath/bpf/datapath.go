@@ -29,7 +29,7 @@ type Config struct {
 	MaxFlows    int          // rounded up to 1,024; default a 16,384th of the memory's bytes, 2,048 to 131,072
 	MaxPorts    int          // at a time; default 1,023
 	PortNumbers int          // port numbers are below this; default 65,536, 8 bytes each
-	RingBytes   int          // of the upcall ring, a power of two from 256 KiB; default 512 KiB to 2 MiB
+	RingBytes   int          // of the upcall ring, a power of two from 256 KiB; default 512 KiB to 1 MiB
 	UpcallQuota int          // bytes of upcalls outstanding of one port on one CPU; default a quarter of the ring by the CPUs
 	MaxVLANs    int          // VLAN tags parsed, 1 or 2; default 1 (see package packet)
 	Log         *slog.Logger // default: discard

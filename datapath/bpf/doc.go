@@ -20,9 +20,9 @@
 // back: a flow's record holds its ID, its key, its mask's number and its
 // operations, so that a later daemon can adopt pinned maps. Tables of flows,
 // counters and operations are arrays of arrays of 1,024 entries, which grow when they
-// must; a flow costs some 64 bytes of hash element, 176 of record, 32 a CPU of
-// counters and 104 for each 4 operations. Go keeps in memory only which
-// numbers are in use.
+// must; a flow costs some 64 bytes of hash element, 176 of record and 32 a CPU of
+// counters. Flows with the same operations share these, 104 bytes for each 4. Go keeps in
+// memory which numbers are in use, and the operations in use.
 //
 // # Changing a flow while packets run
 //

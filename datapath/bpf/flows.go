@@ -17,13 +17,15 @@ import (
 // flowTable is the table of megaflows in the maps. Numbers of flows are given
 // out by flows, those of chunks by chunks.
 type flowTable struct {
-	m      *maps
-	masks  *masks
-	byID   map[dpif.FlowID]uint32
-	at     []flowUse // by number
-	flows  pool
-	chunks pool
-	stats  []cFlowStats // of one flow, by CPU; scratch
+	m        *maps
+	masks    *masks
+	byID     map[dpif.FlowID]uint32
+	at       []flowUse // by number
+	flows    pool
+	chunks   pool
+	programs programs
+	stats    []cFlowStats // of one flow, by CPU; scratch
+	text     []byte       // scratch
 }
 
 type flowUse struct {
@@ -36,7 +38,7 @@ type flowUse struct {
 func newFlowTable(m *maps, ms *masks) (*flowTable, error) {
 	t := &flowTable{
 		m: m, masks: ms, byID: make(map[dpif.FlowID]uint32),
-		stats: make([]cFlowStats, m.lim.cpus),
+		programs: newPrograms(), stats: make([]cFlowStats, m.lim.cpus),
 	}
 	t.flows.size, t.chunks.size = m.flows.len(), m.chunk.len()
 	t.at = make([]flowUse, t.flows.size)
@@ -96,49 +98,6 @@ func (t *flowTable) number(p *pool, ss ...*segments) (uint32, error) {
 	return i, nil
 }
 
-// putChunks writes ops and returns the number of the first chunk.
-func (t *flowTable) putChunks(ops []cOp) (uint32, error) {
-	n := (len(ops) + chunkOps - 1) / chunkOps
-	nums := make([]uint32, n)
-	for i := range nums {
-		c, err := t.number(&t.chunks, &t.m.chunk)
-		if err != nil {
-			for _, c := range nums[:i] {
-				t.chunks.put(c)
-			}
-			return 0, fmt.Errorf("operations: %w", err)
-		}
-		nums[i] = c
-	}
-	for i := range nums {
-		var c cChunk
-		copy(c.Op[:], ops[i*chunkOps:])
-		if i+1 < n {
-			c.Next = nums[i+1]
-		}
-		if err := t.m.chunk.put(nums[i], &c); err != nil {
-			for _, c := range nums {
-				t.chunks.put(c)
-			}
-			return 0, fmt.Errorf("write operations: %w", err)
-		}
-	}
-	return nums[0], nil
-}
-
-// freeChunks gives the chunks from first on back.
-func (t *flowTable) freeChunks(first uint32) error {
-	for n := first; n != missChunk; {
-		var c cChunk
-		if err := t.m.chunk.get(n, &c); err != nil {
-			return fmt.Errorf("read operations: %w", err)
-		}
-		t.chunks.put(n)
-		n = c.Next
-	}
-	return nil
-}
-
 // put adds the flow, or replaces the actions of the one with its ID.
 func (t *flowTable) put(f *dpif.Flow) error {
 	if f.ID == 0 || f.Mask == nil {
@@ -178,7 +137,7 @@ func (t *flowTable) add(id dpif.FlowID, mask uint32, key *cKey, ops []cOp) error
 	for int(i) >= len(t.at) {
 		t.at = append(t.at, make([]flowUse, segLen)...)
 	}
-	act, err := t.putChunks(ops)
+	act, err := t.program(ops)
 	if err != nil {
 		t.flows.put(i)
 		return err
@@ -198,7 +157,8 @@ func (t *flowTable) add(id dpif.FlowID, mask uint32, key *cKey, ops []cOp) error
 	}
 	if err != nil {
 		t.flows.put(i)
-		return errors.Join(err, t.freeChunks(act))
+		t.release(act)
+		return err
 	}
 	t.at[i] = flowUse{id: id, hash: hash, act: act, mask: mask}
 	t.byID[id] = i
@@ -208,24 +168,26 @@ func (t *flowTable) add(id dpif.FlowID, mask uint32, key *cKey, ops []cOp) error
 // replace gives flow i other operations.
 func (t *flowTable) replace(i uint32, words, key *cKey, ops []cOp) error {
 	u := &t.at[i]
-	var rec cFlow
-	if err := t.m.flows.get(i, &rec); err != nil {
-		return err
-	}
-	if rec.Key != *key || t.masks.mask(u.mask).Word != *words {
+	// The hash, of 64 bits and with a seed that nobody knows, stands for the key.
+	m := t.masks.mask(u.mask)
+	if m.Word != *words || m.hash(key) != u.hash {
 		return fmt.Errorf("its key or mask is another than before: %w", dpif.ErrExist)
 	}
-	act, err := t.putChunks(ops)
+	act, err := t.program(ops)
 	if err != nil {
 		return err
 	}
-	was := u.act
-	rec.Act = act
-	if err := t.m.flows.put(i, &rec); err != nil {
-		return errors.Join(err, t.freeChunks(act))
+	if act == u.act {
+		t.release(act) // the same operations; f had them already
+		return nil
 	}
+	if err := t.m.flows.put(i, &cFlow{Key: *key, ID: uint64(u.id), Act: act, Mask: u.mask}); err != nil {
+		t.release(act)
+		return err
+	}
+	t.release(u.act)
 	u.act = act
-	return t.freeChunks(was)
+	return nil
 }
 
 // del removes a flow and returns its counters.
@@ -242,7 +204,8 @@ func (t *flowTable) del(id dpif.FlowID, clock clock) (dpif.FlowStats, error) {
 	delete(t.byID, id)
 	t.at[i] = flowUse{}
 	t.flows.put(i)
-	return st, errors.Join(err, t.freeChunks(u.act), t.masks.put(u.mask))
+	t.release(u.act)
+	return st, errors.Join(err, t.masks.put(u.mask))
 }
 
 func (t *flowTable) read(i uint32, clock clock) (dpif.FlowStats, error) {

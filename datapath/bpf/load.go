@@ -49,7 +49,7 @@ func (c *Config) limitsFor(mem uint64, cpus int) limits {
 		l.slots = 1024
 	}
 	if l.ring == 0 {
-		l.ring = int(min(max(mem/256, 512<<10), 2<<20))
+		l.ring = int(min(max(mem/256, 512<<10), 1<<20))
 	}
 	l.ring = max(l.ring, os.Getpagesize(), 256<<10)
 	if bits.OnesCount(uint(l.ring)) != 1 {

@@ -241,26 +241,46 @@ func (c *Classifier[V]) Insert(m *flow.Match, prio int32, v V) *Rule[V] {
 	if s == nil {
 		c.nextID++
 		s = newSubtable[V](c.nextID, &m.Mask)
-		s.max = prio
-		if c.byMask == nil {
-			c.byMask = make(map[flow.Mask]*subtable[V])
-		}
-		c.byMask[m.Mask] = s
-		s.count(prio, 1)
-		c.place(s)
-	} else if prio > s.max {
-		c.displace(s)
-		s.count(prio, 1)
-		c.place(s)
-	} else {
-		s.count(prio, 1)
 	}
-
 	r := &Rule[V]{Value: v, st: s, prio: prio, key: make([]uint64, bits.OnesCount64(s.words))}
 	for i, w := 0, s.words; w != 0; i, w = i+1, w&(w-1) {
 		r.key[i] = m.Key[bits.TrailingZeros64(w)]
 	}
-	h := s.reindex(&m.Key, 1)
+	c.enter(r, &m.Key)
+	return r
+}
+
+// Restore puts a rule that Remove took out back, as if it had never left: if nothing
+// was inserted meanwhile that is still there, every lookup is as before.
+func (c *Classifier[V]) Restore(r *Rule[V]) {
+	if s := c.byMask[*r.st.mask]; s != nil {
+		r.st = s
+	}
+	m := r.Match()
+	c.enter(r, &m.Key)
+}
+
+// enter puts r, with the key k of its match, into its subtable, and that into c if
+// it is not there.
+func (c *Classifier[V]) enter(r *Rule[V], k *flow.Key) {
+	s, prio := r.st, r.prio
+	switch {
+	case c.byMask[*s.mask] == nil:
+		if c.byMask == nil {
+			c.byMask = make(map[flow.Mask]*subtable[V])
+		}
+		c.byMask[*s.mask] = s
+		s.max = prio
+		s.count(prio, 1)
+		c.place(s)
+	case prio > s.max:
+		c.displace(s)
+		s.count(prio, 1)
+		c.place(s)
+	default:
+		s.count(prio, 1)
+	}
+	h := s.reindex(k, 1)
 	head := s.rules[h]
 	if head == nil || head.prio < prio {
 		r.next = head
@@ -273,11 +293,10 @@ func (c *Classifier[V]) Insert(m *flow.Match, prio int32, v V) *Rule[V] {
 	}
 	for i, f := range trieFields {
 		if s.plen[i] != 0 {
-			c.tries[i].insert(top(&m.Key, f), s.plen[i])
+			c.tries[i].insert(top(k, f), s.plen[i])
 		}
 	}
 	c.n++
-	return r
 }
 
 // Remove takes out a rule that is in c.

@@ -170,16 +170,17 @@ func (t *trie) lookup(v flow.U128) (r prefixes) {
 	}
 }
 
-// trieFields are the fields that have a trie.
+// trieFields are the fields that have a trie. The last two are the low bytes of the two before
+// them, for masks of those alone.
 var trieFields = [...]flow.Field{
 	flow.FieldIPSrc, flow.FieldIPDst, flow.FieldIPv6Src, flow.FieldIPv6Dst,
-	flow.FieldTPSrc, flow.FieldTPDst,
+	flow.FieldTPSrc, flow.FieldTPDst, flow.FieldICMPType, flow.FieldICMPCode,
 }
 
 const numTries = len(trieFields)
 
 // trieStage is the lookup stage of each field of trieFields.
-var trieStage = [numTries]uint8{2, 2, 2, 2, 3, 3}
+var trieStage = [numTries]uint8{2, 2, 2, 2, 3, 3, 3, 3}
 
 // top returns the value of field f in k, aligned to the top of 128 bits.
 func top(k *flow.Key, f flow.Field) flow.U128 { return k.Get(f).Lsh(uint(128 - f.Bits())) }
@@ -187,6 +188,16 @@ func top(k *flow.Key, f flow.Field) flow.U128 { return k.Get(f).Lsh(uint(128 - f
 // prefixLen returns the length of the prefix that m has of f: 0 if it has none of its
 // bits or bits that are no prefix.
 func prefixLen(m *flow.Mask, f flow.Field) uint8 {
+	switch f {
+	case flow.FieldICMPType:
+		if m.Get(flow.FieldTPSrc).Lo>>8 != 0 {
+			return 0
+		}
+	case flow.FieldICMPCode:
+		if m.Get(flow.FieldTPDst).Lo>>8 != 0 {
+			return 0
+		}
+	}
 	v := m.Get(f).Lsh(uint(128 - f.Bits()))
 	n := uint8(bits.LeadingZeros64(^v.Hi))
 	if n == 64 {

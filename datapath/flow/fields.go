@@ -136,8 +136,10 @@ const (
 const Words = 46
 
 // Ends of the lookup stages, as word indexes: stage i covers the words from
-// the end of the one before (0 for the first) up to StageEnd[i], exclusive.
-var StageEnd = [4]int{23, 28, 38, Words}
+// the end of the one before (0 for the first) up to StageEnd[i], exclusive. Addresses in
+// ARP and neighbour discovery are of the last, as in Open vSwitch: most packets are ruled out by
+// their protocol before.
+var StageEnd = [4]int{23, 28, 34, Words}
 
 // Info describes a field: its name as in ovs-fields(7) and where it lives.
 type Info struct {

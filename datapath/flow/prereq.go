@@ -15,15 +15,15 @@ const (
 	PrereqIP          // one of the two
 	PrereqARP         // eth_type=0x806 or 0x8035
 	PrereqMPLS        // eth_type=0x8847 or 0x8848
-	PrereqTCP         // and below: one of the IPs, not a later fragment, with nw_proto
+	PrereqTCP         // and below: one of the IPs, with nw_proto; for ports not a later fragment
 	PrereqUDP
 	PrereqSCTP
 	PrereqTransport // TCP, UDP or SCTP
 	PrereqICMPv4
 	PrereqICMPv6
 	PrereqND        // neighbour solicitation or advertisement
-	PrereqNDSolicit // ICMPv6 type 135, code 0
-	PrereqNDAdvert  // ICMPv6 type 136, code 0
+	PrereqNDSolicit // ICMPv6 type 135, code 0 or any
+	PrereqNDAdvert  // ICMPv6 type 136, code 0 or any
 	PrereqCT        // a tracked, valid connection (see ctValid) of one of the IPs
 )
 
@@ -116,13 +116,12 @@ func (m *Match) exactly(f Field, v uint64) bool { return m.Exact(f) && m.Key.U64
 func (p Prereq) Met(m *Match) bool {
 	ip4 := m.exactly(FieldEthType, EthTypeIPv4)
 	ip6 := m.exactly(FieldEthType, EthTypeIPv6)
-	proto := func(n uint64) bool {
-		// Later fragments have no transport header.
-		return (ip4 || ip6) && m.exactly(FieldIPProto, n) &&
-			m.Key.U64(FieldIPFrag)&FragLater == 0
-	}
+	// Of a later fragment, which has no transport header, the stock switch takes ICMP's
+	// type and code to be there all the same; they are 0 in its key.
+	icmp := func(n uint64) bool { return (ip4 || ip6) && m.exactly(FieldIPProto, n) }
+	proto := func(n uint64) bool { return icmp(n) && m.Key.U64(FieldIPFrag)&FragLater == 0 }
 	icmp6 := func(typ uint64) bool {
-		return ip6 && proto(ProtoICMPv6) && m.exactly(FieldICMPv6Type, typ) && m.exactly(FieldICMPv6Code, 0)
+		return ip6 && icmp(ProtoICMPv6) && m.exactly(FieldICMPv6Type, typ) && m.Key.U64(FieldICMPv6Code) == 0
 	}
 	switch p {
 	case PrereqNone:
@@ -148,9 +147,9 @@ func (p Prereq) Met(m *Match) bool {
 	case PrereqTransport:
 		return proto(ProtoTCP) || proto(ProtoUDP) || proto(ProtoSCTP)
 	case PrereqICMPv4:
-		return ip4 && proto(ProtoICMP)
+		return ip4 && icmp(ProtoICMP)
 	case PrereqICMPv6:
-		return ip6 && proto(ProtoICMPv6)
+		return ip6 && icmp(ProtoICMPv6)
 	case PrereqND:
 		return icmp6(ICMPv6NDSolicit) || icmp6(ICMPv6NDAdvert)
 	case PrereqNDSolicit:

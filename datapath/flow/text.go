@@ -26,6 +26,7 @@ var protocols = []struct {
 	{"sctp6", EthTypeIPv6, ProtoSCTP, true},
 	{"ip", EthTypeIPv4, 0, false},
 	{"ipv6", EthTypeIPv6, 0, false},
+	{"ipv4", EthTypeIPv4, 0, false},
 	{"ip6", EthTypeIPv6, 0, false},
 	{"icmpv6", EthTypeIPv6, ProtoICMPv6, true},
 	{"arp", EthTypeARP, 0, false},
@@ -68,13 +69,13 @@ func (p *printer) number(name string, f Field) {
 	case m == Ones(f.Bits()):
 		p.word(name + "=" + strconv.FormatUint(p.m.Key.U64(f), 10))
 	default:
-		p.word(name + "=" + hex(p.m.Key.Get(f)) + "/" + hex(m))
+		p.word(fmt.Sprintf("%s=0x%x/0x%x", name, p.m.Key.U64(f), m.Lo)) // zero too with its 0x
 	}
 }
 
 // String writes m as ovs-ofctl(8) does: "tcp,in_port=1,dl_vlan=10". A match of
-// everything is the empty string. Bits of fields whose prerequisites are not
-// matched (which no codec or parser yields) are left out.
+// everything is the empty string. Addresses and ports whose prerequisites are not matched (no codec
+// or parser yields such a match, ParseField can) are written as those of IPv4.
 func (m *Match) String() string { return m.Text(nil) }
 
 // Text is String with names in the place of port numbers.
@@ -175,7 +176,6 @@ func (p *printer) tag(index string, mask, tci uint16) {
 
 func (p *printer) network(skipProto bool) {
 	m := p.m
-	ip := PrereqIP.Met(m)
 	arp := PrereqARP.Met(m)
 	switch {
 	case PrereqIPv6.Met(m):
@@ -189,7 +189,7 @@ func (p *printer) network(skipProto bool) {
 	case arp:
 		p.field("arp_spa", FieldARPSPA)
 		p.field("arp_tpa", FieldARPTPA)
-	case ip:
+	default:
 		p.field("nw_src", FieldIPSrc)
 		p.field("nw_dst", FieldIPDst)
 	}
@@ -197,27 +197,21 @@ func (p *printer) network(skipProto bool) {
 		p.field("arp_op", FieldARPOp)
 		p.field("arp_sha", FieldARPSHA)
 		p.field("arp_tha", FieldARPTHA)
-	} else if ip && !skipProto {
+	} else if !skipProto {
 		p.number("nw_proto", FieldIPProto)
 	}
-	if ip {
-		if m.Mask.Get(FieldIPDSCP) == Ones(6) {
-			p.word(fmt.Sprintf("nw_tos=%d", m.Key.U64(FieldIPTOS)&0xfc))
-		}
-		if m.Exact(FieldIPECN) {
-			p.number("nw_ecn", FieldIPECN)
-		}
-		p.number("nw_ttl", FieldIPTTL)
+	if m.Mask.Get(FieldIPDSCP) == Ones(6) {
+		p.word(fmt.Sprintf("nw_tos=%d", m.Key.U64(FieldIPTOS)&0xfc))
 	}
-	if PrereqMPLS.Met(m) {
-		p.number("mpls_label", FieldMPLSLabel)
-		p.number("mpls_tc", FieldMPLSTC)
-		p.number("mpls_ttl", FieldMPLSTTL)
-		p.number("mpls_bos", FieldMPLSBOS)
+	if m.Exact(FieldIPECN) {
+		p.number("nw_ecn", FieldIPECN)
 	}
-	if ip {
-		p.field("nw_frag", FieldIPFrag)
-	}
+	p.number("nw_ttl", FieldIPTTL)
+	p.number("mpls_label", FieldMPLSLabel)
+	p.number("mpls_tc", FieldMPLSTC)
+	p.number("mpls_ttl", FieldMPLSTTL)
+	p.number("mpls_bos", FieldMPLSBOS)
+	p.field("nw_frag", FieldIPFrag)
 }
 
 func (p *printer) transport() {
@@ -229,17 +223,12 @@ func (p *printer) transport() {
 	case PrereqICMPv6.Met(m):
 		p.number("icmp_type", FieldICMPv6Type)
 		p.number("icmp_code", FieldICMPv6Code)
-		if PrereqND.Met(m) {
-			p.field("nd_target", FieldNDTarget)
-			if PrereqNDSolicit.Met(m) {
-				p.field("nd_sll", FieldNDSLL)
-			} else {
-				p.field("nd_tll", FieldNDTLL)
-			}
-			p.field("nd_reserved", FieldNDReserved)
-			p.number("nd_options_type", FieldNDOptionsType)
-		}
-	case PrereqTransport.Met(m):
+		p.field("nd_target", FieldNDTarget)
+		p.field("nd_sll", FieldNDSLL)
+		p.field("nd_tll", FieldNDTLL)
+		p.field("nd_reserved", FieldNDReserved)
+		p.number("nd_options_type", FieldNDOptionsType)
+	default:
 		p.number("tp_src", FieldTPSrc)
 		p.number("tp_dst", FieldTPDst)
 		if PrereqTCP.Met(m) {
@@ -314,6 +303,18 @@ func (m *Match) ParseField(name, value string, hasValue bool) error {
 		}
 		v.Lo &= 0xfc // the two bits of ECN are not part of it
 		mask.Lo &= 0xfc
+	}
+	switch f { // in a match that is not for ICMP it is a port
+	case FieldICMPType, FieldICMPv6Type:
+		f, mask = FieldTPSrc, Ones(16)
+	case FieldICMPCode, FieldICMPv6Code:
+		f, mask = FieldTPDst, Ones(16)
+	}
+	// What the match said of the field before is forgotten.
+	if f == FieldIPTOS {
+		m.Any(FieldIPDSCP)
+	} else {
+		m.Any(f)
 	}
 	m.SetMasked(f, v, mask)
 	return nil

@@ -7,7 +7,7 @@ import "testing"
 // TestParseMatchErrors: what is refused.
 func TestParseMatchErrors(t *testing.T) {
 	for _, s := range []string{
-		"tcpp", "in_port", "in_port=foo", "in_port=70000", "dl_vlan=70000", "dl_vlan=x", "dl_vlan_pcp=300", "nw_src=1.2.3",
+		"tcpp", "in_port", "in_port=foo", "in_port=70000", "in_port=0xfffe", "dl_vlan=70000", "dl_vlan=x", "dl_vlan_pcp=300", "nw_src=1.2.3",
 		"nw_src=1.2.3.4/33", "ip,nw_src=::1", "ipv6_src=1.2.3.4", "dl_src=00:11:22", "tcp,tp_dst=65536", "tcp,tp_dst=-2",
 		"ip,nw_tos=300", "ip,nw_tos=4/4", "ip,nw_proto=6/7", "arp,arp_op=1/1", "tcp,tcp_flags=+foo", "tcp,tcp_flags=+syn+syn", "ct_state=foo", "reg0=0x100000000",
 		"reg16=1", "ip,ip_frag=maybe", "metadata=0x10000000000000000", "in_port=1/1", "packet_type=1",
@@ -32,11 +32,14 @@ func TestMatchText(t *testing.T) {
 		{"dl_type=0x0806,nw_proto=2", "arp,arp_op=2"},
 		{"ip6,nw_proto=58,icmp_type=1", "icmp6,icmp_type=1"},
 		{"ip,nw_src=10.1.2.3/8", "ip,nw_src=10.0.0.0/8"},
-		{"in_port=0xfffe", "in_port=LOCAL"},
+		{"in_port=65534", "in_port=LOCAL"},
 		{"in_port=none", "in_port=ANY"},
 		{"xreg0=0x100000002", "reg0=0x1,reg1=0x2"},
 		{"dl_src=*", ""},
 		{"ct_state=", ""},
+		{"reg0=0xff,reg0=1/1", "reg0=0x1/0x1"}, // the last counts
+		{"dl_vlan=5,vlan_tci=0x1000/0x1000", "vlan_tci=0x1000/0x1000"},
+		{"ip,nw_ecn=2,nw_tos=4", "ip,nw_tos=4,nw_ecn=2"},
 		// Bits that the field does not have are dropped if the bytes hold them.
 		{"dl_vlan=4097", "dl_vlan=1"},
 		{"dl_vlan_pcp=9", "dl_vlan_pcp=1"},

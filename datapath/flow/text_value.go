@@ -32,10 +32,10 @@ func PortName(p uint32) string {
 	return strconv.FormatUint(uint64(p), 10)
 }
 
-// ParsePort reads a port: a number, of which those from 0xff00 to 0xffff are the
+// ParsePort reads a port: a decimal number, of which those from 0xff00 to 0xffff are the
 // reserved ones in their 16-bit form, or the name of a reserved port.
 func ParsePort(s string) (uint32, error) {
-	if v, err := strconv.ParseUint(s, 0, 32); err == nil {
+	if v, err := strconv.ParseUint(s, 10, 32); err == nil {
 		switch {
 		case v < 0xff00 || v >= 0xffffff00:
 			return uint32(v), nil
@@ -139,7 +139,7 @@ func FormatValue(f Field, v, m U128) string {
 		if all {
 			return strconv.FormatUint(v.Lo, 10)
 		}
-		return hex(v) + "/" + hex(m)
+		return strconv.FormatUint(v.Lo, 10) + "/" + hex(m) // unlike in a match
 	}
 	if all {
 		return hex(v)
@@ -481,18 +481,25 @@ func ParseValue(f Field, s string) (v, m U128, err error) {
 		v.Lo, m.Lo, err = parseFlags(tunFlagNames, s, "tunnel flag", TunOAM)
 	case fmtPacketType:
 		var ns, t uint64
-		in, ok := strings.CutPrefix(strings.TrimSuffix(s, ")"), "(")
-		a, b, ok2 := strings.Cut(in, ",")
-		if !ok || !ok2 {
-			return v, m, wrap(fmt.Errorf("not of the form (namespace,type)"))
+		in, ok := strings.CutPrefix(s, "(")
+		if !ok {
+			return v, m, wrap(Textf("%s: bad syntax for packet type missing '('", s))
 		}
-		if ns, err = strconv.ParseUint(a, 0, 16); err == nil {
-			t, err = strconv.ParseUint(b, 0, 16)
+		a, b, _ := strings.Cut(in, ",")
+		if ns, err = strconv.ParseUint(a, 0, 16); err != nil {
+			return v, m, wrap(Textf("%s: bad syntax for packet type namespace", in))
+		}
+		if t, err = strconv.ParseUint(strings.TrimSuffix(b, ")"), 0, 16); err != nil || !strings.HasSuffix(b, ")") {
+			return v, m, wrap(Textf("%s: bad syntax for packet type ns_type", b))
 		}
 		v, m = U128{Lo: ns<<16 | t}, all
 	default:
 		// More bits than the field has, in as many bytes, are dropped.
-		v, m, err = parseSized(s, (f.Bits()+7)/8, textName(f))
+		size := (f.Bits() + 7) / 8
+		if f == FieldARPOp {
+			size = 2 // in the packet, of which one counts
+		}
+		v, m, err = parseSized(s, size, textName(f))
 		m = m.And(all)
 	}
 	if err != nil {
@@ -549,9 +556,12 @@ func ParseSubfield(s string) (Subfield, error) {
 	if !brackets {
 		return sf, nil
 	}
-	rng, ok = strings.CutSuffix(rng, "]")
-	if !ok {
-		return Subfield{}, fmt.Errorf("%s: no closing bracket", s)
+	rng, rest, ok := strings.Cut(rng, "]")
+	switch {
+	case !ok:
+		return Subfield{}, Textf("%s: missing ] in subfield", s)
+	case rest != "":
+		return Subfield{}, Textf("unexpected input following field syntax")
 	}
 	if rng == "" {
 		return sf, nil
@@ -563,13 +573,20 @@ func ParseSubfield(s string) (Subfield, error) {
 	a, err := strconv.ParseUint(first, 10, 16)
 	if err == nil {
 		var b uint64
-		if b, err = strconv.ParseUint(last, 10, 16); err == nil && (b < a || b >= uint64(width)) {
-			err = fmt.Errorf("bits %s of %d", rng, width)
+		b, err = strconv.ParseUint(last, 10, 16)
+		switch {
+		case err != nil:
+		case b < a:
+			return Subfield{}, Textf("%s: starting bit %d is after ending bit %d", s, a, b)
+		case a >= uint64(width):
+			return Subfield{}, Textf("%s: starting bit %d is not valid because field is only %d bits wide", s, a, width)
+		case b >= uint64(width):
+			return Subfield{}, Textf("%s: ending bit %d is not valid because field is only %d bits wide", s, b, width)
 		}
 		sf.Ofs, sf.N = base+uint16(a), uint16(b-a+1)
 	}
 	if err != nil {
-		return Subfield{}, fmt.Errorf("%s: %w", s, err)
+		return Subfield{}, Textf("%s: syntax error expecting bit or range of bits", s)
 	}
 	return sf, nil
 }

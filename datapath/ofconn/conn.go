@@ -66,6 +66,9 @@ type Conn struct {
 	log   *slog.Logger
 	since time.Time
 
+	seq     uint64 // the order in which they came; these two are under the Switch's mutex
+	evicted bool
+
 	mu      sync.Mutex
 	cond    *sync.Cond // the queue or closed changed
 	proto   openflow.Proto
@@ -82,6 +85,7 @@ type Conn struct {
 	pinsQueued int
 	pins       *pinSched
 	pinTimer   bool // servePins will be called
+	bundles    bundles
 
 	received, sent, dropped, errs atomic.Uint64
 }
@@ -108,6 +112,12 @@ func (c *Conn) limit(l PacketInLimits) {
 	if c.limits.Rate > 0 {
 		c.pins = newPinSched(c.limits)
 	}
+}
+
+// local says whether the peer is on this machine, on a unix socket.
+func (c *Conn) local() bool {
+	_, ok := c.nc.(*net.UnixConn)
+	return ok
 }
 
 // Version returns the negotiated version.
@@ -161,17 +171,23 @@ func (c *Conn) Close(err error) {
 }
 
 // Reply sends ms as the answer to r. An *openflow.Error without Data gets the
-// request, as the stock switch does (at least 64 bytes are due: OpenFlow 1.3.5, 7.4.4).
+// request, as the stock switch does (at least 64 bytes are due: OpenFlow 1.3.5, 7.4.4), or the message that
+// it names in Of and whose transaction id it then has.
 func (c *Conn) Reply(r *Request, ms ...openflow.Message) {
 	for _, m := range ms {
+		xid := r.XID
 		if e, ok := m.(*openflow.Error); ok {
 			c.errs.Add(1)
+			raw := r.Raw
+			if e.Of != nil {
+				raw, xid = e.Of, openflow.ParseHeader(e.Of).XID
+			}
 			if e.Data == nil {
-				e = &openflow.Error{Kind: e.Kind, Numbers: e.Numbers, Data: append([]byte(nil), r.Raw...)}
+				e = &openflow.Error{Kind: e.Kind, Numbers: e.Numbers, Data: append([]byte(nil), raw...)}
 				m = e
 			}
 		}
-		c.send(r.XID, m, false)
+		c.send(xid, m, false)
 	}
 }
 
@@ -335,6 +351,7 @@ func (c *Conn) run(connected func()) (err error) {
 		return c.discard()
 	}
 	c.sw.handler.Connected(c)
+	defer c.bundles.stop()
 	defer func() { c.sw.handler.Disconnected(c, c.reason(err)) }()
 	return c.serve(f)
 }
@@ -448,7 +465,7 @@ func (c *Conn) dispatch(b []byte) {
 		c.Reply(r, &openflow.Error{Kind: k})
 		return
 	}
-	if !c.own(r) {
+	if !c.own(r) && !c.bundled(r) {
 		c.sw.handler.Handle(c, r)
 	}
 }

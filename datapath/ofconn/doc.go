@@ -6,16 +6,17 @@
 // # Picture
 //
 //	Switch (one a bridge)
-//	  listeners:   <bridge>.mgmt, ptcp:, punix:   -> service connections
-//	               <bridge>.snoop                 -> snoops
-//	  controllers: tcp:, unix:                    -> primary connections
+//	  listeners:   <bridge>.mgmt, ptcp:, pssl:, punix:  -> service connections
+//	               <bridge>.snoop                       -> snoops
+//	  controllers: tcp:, ssl:, unix:                    -> primary connections
 //	  Conn: one goroutine reads, one writes; a bounded queue between Send and
 //	        the writer
 //
 // A Conn negotiates the version, answers echoes, probes a silent peer, keeps
 // what belongs to the connection alone (flow format, packet-in format, role,
 // asynchronous configuration, miss_send_len) and hands every other request to
-// the Handler, which the consumer writes. Messages that cannot be read are answered with the
+// the Handler, which the consumer writes. It keeps bundles (package bundle) and hands them over as one
+// *openflow.Bundle when they are committed. Messages that cannot be read are answered with the
 // error of their Kind and the message.
 //
 // # Who gets what
@@ -32,8 +33,10 @@
 // those that find PacketInLimits.Burst waiting: then those of the port of which most wait. Replies are never dropped; instead the Conn reads no further request
 // until the queue is below the bound again, so a peer holds at most the bound and the
 // replies to one request. A peer that takes nothing for Options.Stall (10 s)
-// is disconnected. A Switch has at most Options.Conns passive connections (64); further ones are
-// closed at once. One line a second is logged for each Switch.
+// is disconnected. A Switch has at most Options.Conns passive connections (64), a quarter of them on
+// unix sockets only; at that bound the oldest that has not said hello gives way, and if all have, the new one is closed
+// at once. A TLS handshake counts among the 64 of its listener until it is
+// done (package stream). One line a second is logged for each Switch.
 //
 // # Threads
 //

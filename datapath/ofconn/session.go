@@ -44,7 +44,7 @@ func (c *Conn) refuse(m openflow.Message) ofp.Kind {
 		*openflow.MeterFeaturesReply, *openflow.MeterConfigReply, *openflow.MeterStatsReply:
 		return ofp.BRCBadType
 	case *openflow.FlowMod, *openflow.PacketOut, *openflow.PortMod, *openflow.GroupMod, *openflow.MeterMod,
-		*openflow.TLVTableMod, *openflow.TableMod:
+		*openflow.TLVTableMod, *openflow.TableMod, *openflow.BundleControl, *openflow.BundleAdd:
 		return c.modification()
 	case *openflow.TableFeaturesRequest:
 		if m.Set {

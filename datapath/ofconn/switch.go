@@ -4,6 +4,7 @@ package ofconn
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,13 +24,22 @@ const DefaultPort = 6653
 
 // Options of a Switch. Zero values mean the defaults.
 type Options struct {
-	Versions ofp.Versions  // allowed; default: all that package openflow speaks
-	Probe    time.Duration // of passive connections; 0: none
-	Queue    int           // bytes that wait for a peer; default 1 MiB
-	Stall    time.Duration // after which a peer that takes nothing is disconnected; default 10 s
-	Conns    int           // passive connections; default 64
-	Log      *slog.Logger  // default: slog.Default
+	Versions ofp.Versions                 // allowed; default: all that package openflow speaks
+	Probe    time.Duration                // of passive connections; 0: none
+	Queue    int                          // bytes that wait for a peer; default 1 MiB
+	Stall    time.Duration                // after which a peer that takes nothing is disconnected; default 10 s
+	Conns    int                          // passive connections; default 64
+	TLS      TLS                          // nil: ssl: and pssl: targets do not open
+	Check    func(openflow.Message) error // refuses, with an ofp.Kind, messages that bundles cannot hold; nil: nothing
+	Log      *slog.Logger                 // default: slog.Default
 	Now      func() time.Time
+}
+
+// TLS makes the configurations for ssl: and pssl: targets. Package pki's Keys is
+// one.
+type TLS interface {
+	Client() (*tls.Config, error) // for one connection
+	Server() *tls.Config          // for a listener, whatever becomes of the keys
 }
 
 func (o Options) withDefaults() Options {
@@ -61,14 +71,17 @@ type Switch struct {
 	handler Handler
 	log     *slog.Logger
 	limit   vlog.Limit
-	ctx     context.Context
-	cancel  context.CancelFunc
-	wg      sync.WaitGroup
+
+	limitTLS vlog.Limit // handshakes, which strangers make fail
+	ctx      context.Context
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
 
 	mu         sync.Mutex
 	conns      map[*Conn]struct{}
 	snoops     int
 	accepted   uint64 // connections at listeners, for their names
+	added      uint64 // connections ever, for their order
 	hasGen     bool
 	generation uint64
 	closed     bool
@@ -142,19 +155,45 @@ func (s *Switch) snoop(b []byte) {
 	}
 }
 
-// add registers c; false if there is no place for it.
+// add registers c; false if there is no place for it. A quarter of the places is
+// for unix sockets. At the bound the oldest that has not said hello yet gives way.
 func (s *Switch) add(c *Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	passive := 0
-	for o := range s.conns {
-		if o.Kind != Primary {
-			passive++
-		}
-	}
-	if s.closed || c.Kind != Primary && passive >= s.opt.Conns {
+	if s.closed {
 		return false
 	}
+	passive, far := 0, 0
+	var mute, farMute *Conn // the oldest
+	for o := range s.conns {
+		if o.Kind == Primary || o.evicted {
+			continue
+		}
+		older := func(x *Conn) bool { return o.Version() == 0 && (x == nil || o.seq < x.seq) }
+		passive++
+		if older(mute) {
+			mute = o
+		}
+		if !o.local() {
+			far++
+			if older(farMute) {
+				farMute = o
+			}
+		}
+	}
+	farFull := !c.local() && far >= s.opt.Conns-s.opt.Conns/4
+	if c.Kind != Primary && (farFull || passive >= s.opt.Conns) {
+		if !c.local() {
+			mute = farMute // a stranger takes no place of those who are here
+		}
+		if mute == nil {
+			return false
+		}
+		mute.evicted = true
+		mute.Close(errors.New("said no hello, others want its place"))
+	}
+	s.added++
+	c.seq = s.added
 	s.conns[c] = struct{}{}
 	if c.Kind == Snoop {
 		s.snoops++
@@ -199,7 +238,8 @@ func (l *Listener) Close() {
 }
 
 // Listen accepts connections of kind at target: "punix:/run/br0.mgmt",
-// "ptcp:6653:127.0.0.1".
+// "ptcp:6653:127.0.0.1", "pssl:6653". pssl: without keys listens and refuses
+// handshakes until there are some.
 func (s *Switch) Listen(kind Kind, target string) (*Listener, error) {
 	addr, err := stream.Parse(target, DefaultPort)
 	if err == nil && !addr.Passive {
@@ -208,7 +248,12 @@ func (s *Switch) Listen(kind Kind, target string) (*Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen %s: %w", target, err)
 	}
-	nl, err := stream.Listen(s.ctx, addr, nil)
+	addr.DSCP = stream.DefaultDSCP
+	var cfg *tls.Config
+	if addr.TLS && s.opt.TLS != nil {
+		cfg = s.opt.TLS.Server()
+	}
+	nl, err := stream.Listen(s.ctx, addr, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("listen %s: %w", target, err)
 	}
@@ -237,6 +282,11 @@ func (s *Switch) accept(ctx context.Context, l net.Listener, kind Kind, target s
 				nc.Close()
 			}
 			return
+		}
+		var he *stream.HandshakeError
+		if errors.As(err, &he) {
+			s.limitTLS.Log(s.log, s.opt.Now(), slog.LevelWarn, "TLS handshake failed", "target", target, "peer", he.Peer, "err", he.Err)
+			continue
 		}
 		if err != nil {
 			s.limit.Log(s.log, s.opt.Now(), slog.LevelWarn, "accept", "target", target, "err", err)
@@ -286,7 +336,7 @@ type Controller struct {
 }
 
 // Connect keeps a primary connection to target ("tcp:10.0.0.1:6653",
-// "unix:/run/c.sock") until Close.
+// "ssl:10.0.0.1", "unix:/run/c.sock") until Close.
 func (s *Switch) Connect(target string, o ControllerOptions) (*Controller, error) {
 	addr, err := stream.Parse(target, DefaultPort)
 	if err == nil && addr.Passive {
@@ -295,6 +345,7 @@ func (s *Switch) Connect(target string, o ControllerOptions) (*Controller, error
 	if err != nil {
 		return nil, fmt.Errorf("connect %s: %w", target, err)
 	}
+	addr.DSCP = stream.DefaultDSCP
 	ctx, stop := context.WithCancel(s.ctx)
 	c := &Controller{
 		Target: target, s: s, addr: addr, pins: o.PacketIns, stop: stop, done: make(chan struct{}),
@@ -421,7 +472,17 @@ func (c *Controller) down(err error) {
 
 // attempt connects and serves the connection to its end.
 func (c *Controller) attempt(ctx context.Context, up chan<- *Conn) error {
-	nc, err := stream.Dial(ctx, c.addr, nil)
+	var cfg *tls.Config
+	if c.addr.TLS {
+		if c.s.opt.TLS == nil {
+			return stream.ErrNoTLS
+		}
+		var err error
+		if cfg, err = c.s.opt.TLS.Client(); err != nil {
+			return err
+		}
+	}
+	nc, err := stream.Dial(ctx, c.addr, cfg)
 	if err != nil {
 		return err
 	}

@@ -86,6 +86,9 @@ type Bridge struct {
 
 	tables    [NumTables]*table // made with the first rule
 	ports     map[action.Port]*Port
+	groups    map[uint32]*Group
+	buckets   int // of all groups
+	undo      *undoLog
 	frag      openflow.FragMode
 	seq       uint64
 	expirable []*Rule
@@ -103,7 +106,7 @@ type Bridge struct {
 // New returns a bridge without ports and rules. counters returns the counters
 // of a port for statistics, false if they are not known; Handle calls it.
 func New(counters func(action.Port) (openflow.PortStats, bool)) *Bridge {
-	return &Bridge{ports: make(map[action.Port]*Port), counters: counters}
+	return &Bridge{ports: make(map[action.Port]*Port), groups: make(map[uint32]*Group), counters: counters}
 }
 
 // Frag returns what happens to IP fragments.
@@ -208,12 +211,14 @@ type Effects struct {
 	Meters []uint32
 	// Ports whose settings changed what happens to packets.
 	Ports []action.Port
+	// Groups that came, went or changed.
+	Groups []uint32
 	// PortDown are ports whose device is to be set down (true) or up.
 	PortDown map[action.Port]bool
 	// Async are *FlowRemoved, *PortStatus and *TableStatus for the controllers.
 	Async []openflow.Message
-	// Out is a packet to execute, already checked.
-	Out *openflow.PacketOut
+	// Out are packets to execute, already checked.
+	Out []*openflow.PacketOut
 }
 
 func (e *Effects) changed(k ChangeKind, r *Rule) { e.Changes = append(e.Changes, Change{k, r}) }
@@ -224,14 +229,22 @@ func (b *Bridge) setExpiry(r *Rule) {
 	case want && r.expiry < 0:
 		r.expiry = len(b.expirable)
 		b.expirable = append(b.expirable, r)
-	case !want && r.expiry >= 0:
-		last := len(b.expirable) - 1
-		b.expirable[r.expiry] = b.expirable[last]
-		b.expirable[r.expiry].expiry = r.expiry
-		b.expirable[last] = nil
-		b.expirable = b.expirable[:last]
-		r.expiry = -1
+	case !want:
+		b.dropExpiry(r)
 	}
+}
+
+// dropExpiry takes r out of the rules that have a timeout.
+func (b *Bridge) dropExpiry(r *Rule) {
+	if r.expiry < 0 {
+		return
+	}
+	last := len(b.expirable) - 1
+	b.expirable[r.expiry] = b.expirable[last]
+	b.expirable[r.expiry].expiry = r.expiry
+	b.expirable[last] = nil
+	b.expirable = b.expirable[:last]
+	r.expiry = -1
 }
 
 // insert adds a rule that is not there.
@@ -242,16 +255,17 @@ func (b *Bridge) insert(tab uint8, m *flow.Match, prio int32, r *Rule, eff *Effe
 	b.setExpiry(r)
 	b.meterRules(r, true)
 	b.counted(r, false, eff)
+	b.linkGroups(r)
+	b.undo.inserted(r)
 	eff.changed(RuleAdded, r)
 }
 
 // remove takes a rule out and reports it if that was asked for.
 func (b *Bridge) remove(r *Rule, why openflow.FlowRemovedReason, now time.Time, eff *Effects) {
+	b.undo.removing(r)
+	b.unlinkGroups(r)
 	b.tables[r.Table].cls.Remove(r.cr)
-	idle, hard := r.IdleTimeout, r.HardTimeout
-	r.IdleTimeout, r.HardTimeout = 0, 0
-	b.setExpiry(r)
-	r.IdleTimeout, r.HardTimeout = idle, hard
+	b.dropExpiry(r)
 	b.meterRules(r, false)
 	b.counted(r, true, eff)
 	eff.changed(RuleRemoved, r)
@@ -260,7 +274,7 @@ func (b *Bridge) remove(r *Rule, why openflow.FlowRemovedReason, now time.Time, 
 	}
 	eff.Async = append(eff.Async, &openflow.FlowRemoved{
 		Match: r.Match(), Cookie: r.Cookie, Priority: uint16(r.Priority()), Reason: why, Table: r.Table,
-		Lifetime: lifetime(r.Created, now), IdleTimeout: idle, HardTimeout: hard,
+		Lifetime: lifetime(r.Created, now), IdleTimeout: r.IdleTimeout, HardTimeout: r.HardTimeout,
 		Packets: r.Packets, Bytes: r.Bytes,
 	})
 }
@@ -331,7 +345,7 @@ func (b *Bridge) Reset(controllers, secure bool, now time.Time) (eff Effects) {
 	return eff
 }
 
-// FlushRules removes all rules and adds the default one if the bridge has one.
+// FlushRules removes all rules and groups and adds the default one if the bridge has one.
 func (b *Bridge) FlushRules(now time.Time, eff *Effects) {
 	var all []*Rule
 	b.All(func(r *Rule) bool {
@@ -344,6 +358,7 @@ func (b *Bridge) FlushRules(now time.Time, eff *Effects) {
 	for _, r := range all {
 		b.remove(r, openflow.RemovedDelete, now, eff)
 	}
+	b.deleteGroups(now, eff)
 	if !b.controllers && b.standalone {
 		b.insert(0, &flow.Match{}, 0, &Rule{Instr: normal, Created: now, Modified: now, Used: now}, eff)
 	}

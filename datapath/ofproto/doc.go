@@ -33,7 +33,17 @@
 //     name it; controller actions that name it stay, unmetered. The numbers of the
 //     virtual meters "controller" and "slowpath" can be added like others. Modifying a meter
 //     fills its buckets and clears its counters; its age stays.
-//   - Groups do not exist yet: what refers to one is refused with OFPBAC_BAD_OUT_GROUP.
+//   - A rule can refer only to groups that exist (OFPBAC_BAD_OUT_GROUP), a bucket to any,
+//     and to its own: loops end in translation. A group that is deleted takes the rules
+//     that refer to it along.
+//   - A modification of a group starts its counters and those of its buckets anew and keeps
+//     its age; an insertion or removal of buckets starts those of the group anew.
+//
+// # Bundles
+//
+// A bundle is applied in order, and as a whole or not at all: each change is noted in an undo log,
+// and at the first refusal all are taken back, the last first, to the same Rules and Groups.
+// Rules have no versions: the caller keeps lookups out while a bundle is committed.
 //
 // # Counters
 //
@@ -43,8 +53,9 @@
 //
 // # Bounds
 //
-// A table holds at most MaxRules rules (more: OFPFMFC_TABLE_FULL). There are as many meters
-// as the datapath has (OFPMMFC_OUT_OF_METERS).
+// A table holds at most MaxRules rules (more: OFPFMFC_TABLE_FULL), a bridge at most
+// MaxGroups groups (OFPGMFC_OUT_OF_GROUPS) with MaxBuckets buckets (OFPGMFC_OUT_OF_BUCKETS),
+// and as many meters as the datapath has (OFPMMFC_OUT_OF_METERS).
 //
 // # Threads
 //

@@ -52,6 +52,7 @@ func (b *Bridge) add(m *openflow.FlowMod, now time.Time, eff *Effects) error {
 	t := b.makeTable(tab)
 	if old := t.cls.Find(&m.Match, prio); old != nil {
 		r := old.Value
+		b.undo.changing(r)
 		r.Cookie, r.Flags, r.Importance = m.NewCookie, m.Flags, m.Importance
 		r.IdleTimeout, r.HardTimeout = m.IdleTimeout, m.HardTimeout
 		r.Created, r.Modified = now, now
@@ -82,7 +83,9 @@ func (b *Bridge) add(m *openflow.FlowMod, now time.Time, eff *Effects) error {
 func (b *Bridge) instruct(r *Rule, in *action.Instructions, eff *Effects) {
 	c := *in
 	b.meterRules(r, false)
+	b.unlinkGroups(r)
 	r.Instr = &c
+	b.linkGroups(r)
 	b.meterRules(r, true)
 	eff.changed(RuleModified, r)
 }
@@ -105,6 +108,7 @@ func (b *Bridge) modify(m *openflow.FlowMod, now time.Time, eff *Effects) error 
 		}
 	}
 	for _, r := range rules {
+		b.undo.changing(r)
 		if m.ModifyCookie && m.NewCookie != ^uint64(0) {
 			r.Cookie = m.NewCookie
 		}
@@ -188,10 +192,10 @@ func (b *Bridge) check(in *action.Instructions, tab uint8) error {
 	if err := b.checkMeters(in); err != nil {
 		return err
 	}
-	if err := checkList(in.Apply); err != nil {
+	if err := b.checkList(in.Apply); err != nil {
 		return err
 	}
-	if err := checkList(in.Write); err != nil {
+	if err := b.checkList(in.Write); err != nil {
 		return err
 	}
 	if in.HasGoto && in.Goto <= tab {
@@ -200,7 +204,8 @@ func (b *Bridge) check(in *action.Instructions, tab uint8) error {
 	return nil
 }
 
-func checkList(l action.List) (err error) {
+// checkList refuses actions that no list may have.
+func (b *Bridge) checkList(l action.List) (err error) {
 	walk(l, func(a action.Action) bool {
 		switch a := a.(type) {
 		case action.Output:
@@ -216,7 +221,9 @@ func checkList(l action.List) (err error) {
 				err = ofp.BACBadArgument
 			}
 		case action.Group:
-			err = ofp.BACBadOutGroup
+			if b.groups[a.ID] == nil {
+				err = ofp.BACBadOutGroup
+			}
 		case action.SetField:
 			if !a.Field.Info().Writable {
 				err = ofp.BACBadSetArgument

@@ -3,7 +3,6 @@
 package ofproto
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -28,14 +27,12 @@ func (b *Bridge) Handle(c ConnInfo, m openflow.Message, now time.Time) (replies 
 	var err error
 	switch m := m.(type) {
 	case *openflow.FlowMod:
-		if c.Version > ofp.V10 && m.Command == openflow.FlowAdd && m.Table == openflow.TableAll {
-			err = ofp.FMFCBadTableId // only OpenFlow 1.0 lets the switch choose
-			break
-		}
-		eff, err = b.FlowMod(m, now)
+		eff, err = b.flowMod(c, m, now)
+	case *openflow.Bundle:
+		return b.commit(c, m, now)
 	case *openflow.PacketOut:
 		if err = b.checkPacketOut(m); err == nil {
-			eff.Out = m
+			eff.Out = append(eff.Out, m)
 		}
 	case *openflow.PortMod:
 		eff, err = b.portMod(m)
@@ -106,43 +103,33 @@ func (b *Bridge) Handle(c ConnInfo, m openflow.Message, now time.Time) (replies 
 	case *openflow.CTFlushZone: // no connection is tracked
 	case *openflow.MeterMod, *openflow.MeterFeaturesRequest, *openflow.MeterConfigRequest, *openflow.MeterStatsRequest:
 		eff, err = b.meterMessage(m, now, one)
+	case *openflow.GroupMod:
+		eff, err = b.GroupMod(m, now)
+	case *openflow.GroupDescRequest:
+		one(b.groupDesc(m.Group))
+	case *openflow.GroupStatsRequest:
+		one(b.groupStats(m.Group, now))
+	case *openflow.GroupFeaturesRequest:
+		one(groupFeatures())
 	default:
-		err = b.groups(m, one)
+		err = fmt.Errorf("message %T: %w", m, ofp.BRCBadType)
 	}
 	if err != nil {
-		var k ofp.Kind
-		if !errors.As(err, &k) {
-			k = ofp.BRCEperm
-		}
-		one(&openflow.Error{Kind: k})
+		one(&openflow.Error{Kind: kindOf(err)})
 	}
 	return replies, eff
 }
 
+// flowMod is FlowMod for a message of a connection.
+func (b *Bridge) flowMod(c ConnInfo, m *openflow.FlowMod, now time.Time) (Effects, error) {
+	if c.Version > ofp.V10 && m.Command == openflow.FlowAdd && m.Table == openflow.TableAll {
+		return Effects{}, ofp.FMFCBadTableId // only OpenFlow 1.0 lets the switch choose
+	}
+	return b.FlowMod(m, now)
+}
+
 // allQueues means all queues of a port (OFPQ_ALL).
 const allQueues = 0xffffffff
-
-// groups answers for a switch that has none and can have none.
-func (b *Bridge) groups(m openflow.Message, one func(openflow.Message)) error {
-	switch m := m.(type) {
-	case *openflow.GroupMod:
-		switch m.Command {
-		case openflow.GroupAdd:
-			return ofp.GMFCOutOfGroups
-		case openflow.GroupModify:
-			return ofp.GMFCUnknownGroup
-		} // deleting a group that is not there is no error
-	case *openflow.GroupDescRequest:
-		one(&openflow.GroupDescReply{})
-	case *openflow.GroupStatsRequest:
-		one(&openflow.GroupStatsReply{})
-	case *openflow.GroupFeaturesRequest:
-		one(&openflow.GroupFeaturesReply{})
-	default:
-		return fmt.Errorf("message %T: %w", m, ofp.BRCBadType)
-	}
-	return nil
-}
 
 func (b *Bridge) checkPacketOut(m *openflow.PacketOut) error {
 	if m.BufferID != openflow.NoBuffer {
@@ -158,7 +145,7 @@ func (b *Bridge) checkPacketOut(m *openflow.PacketOut) error {
 	if err := b.checkMeters(&action.Instructions{Apply: m.Actions}); err != nil {
 		return err
 	}
-	return checkList(m.Actions)
+	return b.checkList(m.Actions)
 }
 
 func (b *Bridge) features() *openflow.FeaturesReply {
@@ -166,7 +153,7 @@ func (b *Bridge) features() *openflow.FeaturesReply {
 		DatapathID: b.DatapathID,
 		Tables:     VisibleTables,
 		Capabilities: openflow.CapFlowStats | openflow.CapTableStats | openflow.CapPortStats |
-			openflow.CapGroupStats | openflow.CapQueueStats | openflow.CapARPMatchIP,
+			openflow.CapGroupStats | openflow.CapQueueStats | openflow.CapARPMatchIP | openflow.CapBundles,
 		Actions: 1<<12 - 1, // OpenFlow 1.0, 5.2.4: OFPAT_OUTPUT to OFPAT_ENQUEUE
 		Ports:   b.descs(),
 	}
@@ -212,7 +199,7 @@ func (b *Bridge) aggregate(m *openflow.AggregateRequest, one func(openflow.Messa
 func (b *Bridge) tableStats() *openflow.TableStatsReply {
 	rep := &openflow.TableStatsReply{}
 	for i := range VisibleTables {
-		s := openflow.TableStats{Table: uint8(i), Name: b.tableName(uint8(i), fmt.Sprintf("table%d", i)), MaxEntries: b.limits[uint8(i)].shownMax()}
+		s := openflow.TableStats{Table: uint8(i), Name: b.tableName(uint8(i)), MaxEntries: b.limits[uint8(i)].shownMax()}
 		if t := b.tables[i]; t != nil {
 			s.Active = uint32(t.cls.Len())
 			s.Lookups = t.matched + t.missed
@@ -234,7 +221,7 @@ func (b *Bridge) tableFeatures() *openflow.TableFeaturesReply {
 	rep := &openflow.TableFeaturesReply{}
 	for i := range VisibleTables {
 		t := openflow.TableFeatures{
-			Table: uint8(i), Name: b.tableName(uint8(i), fmt.Sprintf("table%d", i)), MetadataMatch: ^uint64(0), MetadataMask: ^uint64(0),
+			Table: uint8(i), Name: b.tableName(uint8(i)), MetadataMatch: ^uint64(0), MetadataMask: ^uint64(0),
 			MaxEntries: b.limits[uint8(i)].shownMax(), Match: match, Wildcards: match, SetField: set,
 		}
 		for n := i + 1; n < VisibleTables; n++ {

@@ -87,6 +87,7 @@ func (b *Bridge) portMod(m *openflow.PortMod) (eff Effects, err error) {
 	if toggle == 0 {
 		return eff, nil
 	}
+	b.undo.note(func() { p.Config ^= toggle })
 	p.Config ^= toggle
 	if toggle&openflow.ConfigDown != 0 {
 		eff.PortDown = map[action.Port]bool{m.No: p.Config&openflow.ConfigDown != 0}

@@ -14,7 +14,7 @@ import (
 
 // TableConfig is the configuration of a table (ovs-vswitchd.conf.db(5), Flow_Table).
 type TableConfig struct {
-	Name    string // for statistics; "": table and its number
+	Name    string // for statistics; "": none
 	Limited bool
 	Limit   int  // rules, if Limited; at most MaxRules
 	Evict   bool // in place of refusing rules above the limit
@@ -64,12 +64,12 @@ func (b *Bridge) limitsOf(tab uint8) *limits {
 	return l
 }
 
-// tableName is what statistics call a table.
-func (b *Bridge) tableName(tab uint8, usual string) string {
-	if l := b.limits[tab]; l != nil && l.cfg.Name != "" {
+// tableName is what statistics call a table, "" if it has no name of its own.
+func (b *Bridge) tableName(tab uint8) string {
+	if l := b.limits[tab]; l != nil {
 		return l.cfg.Name
 	}
-	return usual
+	return ""
 }
 
 // SetTables says how tables are configured; those not named are as usual. Where a table that evicts has
@@ -155,7 +155,8 @@ func (b *Bridge) counted(r *Rule, gone bool, eff *Effects) {
 	if !l.vacancy {
 		return
 	}
-	v := b.free(r.Table)
+	v, was := b.free(r.Table), l.low
+	b.undo.note(func() { l.low = was })
 	switch {
 	case !l.low && v < l.down:
 		l.low = true

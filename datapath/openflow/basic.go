@@ -99,7 +99,7 @@ func (v wireVersion) capabilities(c Capabilities) Capabilities {
 	switch {
 	case ofp.Version(v) == ofp.V10:
 		return c & (common | CapSTP | CapARPMatchIP)
-	case ofp.Version(v) < ofp.V15:
+	case ofp.Version(v) < ofp.V14:
 		return c & (common | CapGroupStats | CapPortBlocked)
 	}
 	return c & (common | CapGroupStats | CapPortBlocked | CapBundles | CapFlowMonitor)

@@ -76,7 +76,7 @@ func Decode(b []byte, p Proto) (Message, error) {
 	if h.Version != p.Version || layoutOf(h.Version) == nil {
 		return nil, fmt.Errorf("message of version %#x: %w", uint8(h.Version), ofp.BRCBadVersion)
 	}
-	d := &decoder{Reader: r, Proto: p}
+	d := &decoder{Reader: r, Proto: p, xid: h.XID, inner: Decode}
 	m := d.message(h.Type)
 	if err := r.Close(); err != nil {
 		return nil, fmt.Errorf("%v message of type %d: %w", h.Version, h.Type, err)
@@ -88,6 +88,9 @@ func Decode(b []byte, p Proto) (Message, error) {
 type decoder struct {
 	*ofp.Reader
 	Proto
+	xid uint32 // of the message
+	// inner is Decode, for a message in a bundle.
+	inner func([]byte, Proto) (Message, error)
 }
 
 // message reads the body of a message of type typ.
@@ -100,15 +103,15 @@ func (d *decoder) message(typ uint8) Message {
 			return nil
 		}
 		vendor := d.U32()
-		if d.Err() == nil && vendor != nicira {
-			d.Failf(ofp.BRCBadVendor, "experimenter %#x", vendor)
-			return nil
-		}
 		sub := d.U32()
-		if d.Err() != nil {
-			return nil
+		switch vendor {
+		case nicira:
+			return d.row(l.niciraIn[sub], ofp.BRCBadSubtype, sub)
+		case onf:
+			return d.row(l.onfIn[sub], ofp.BRCBadSubtype, sub)
 		}
-		return d.row(l.niciraIn[sub], ofp.BRCBadSubtype, sub)
+		d.Failf(ofp.BRCBadVendor, "experimenter %#x", vendor)
+		return nil
 	case l.statsRequest:
 		return d.multipart(l.requestIn, l.nxRequestIn, false)
 	case l.statsReply:
@@ -176,6 +179,8 @@ type encoder struct {
 	xid   uint32
 	start int // of the message being written
 	err   error
+	// inner is Encode, for a message in a bundle.
+	inner func(Proto, uint32, Message) ([]byte, error)
 	// head of the multipart message being written, to repeat in the next part.
 	head []byte
 }
@@ -193,7 +198,7 @@ func Encode(p Proto, xid uint32, m Message) ([]byte, error) {
 	if l == nil {
 		return nil, fmt.Errorf("encode %T: unknown version %v", m, p.Version)
 	}
-	e := &encoder{Proto: p, xid: xid}
+	e := &encoder{Proto: p, xid: xid, inner: Encode}
 	r := l.out[reflect.TypeOf(m)]
 	for _, alt := range l.nxOut[reflect.TypeOf(m)] {
 		if r == nil || alt.use(p, m) {
@@ -270,8 +275,11 @@ func (d *decoder) elements(read func()) {
 
 // sub returns a decoder of the next n bytes; its error must be handed back by join.
 func (d *decoder) sub(n int) *decoder {
-	return &decoder{d.Reader.Sub(n, ofp.BRCBadLen), d.Proto}
+	return d.with(d.Reader.Sub(n, ofp.BRCBadLen))
 }
+
+// with returns a decoder of r.
+func (d *decoder) with(r *ofp.Reader) *decoder { return &decoder{r, d.Proto, d.xid, d.inner} }
 
 // join ends a sub decoder.
 func (d *decoder) join(s *decoder) {

@@ -15,7 +15,7 @@ import (
 
 // seeds adds the recorded messages of version v.
 func seeds(f *testing.F, v ofp.Version) {
-	for _, name := range []string{vectorFile(v), messageFile(v)} {
+	for _, name := range []string{vectorFile(v), messageFile(v), groupFile(v)} {
 		b, err := os.ReadFile(name)
 		if err != nil {
 			continue

@@ -2,7 +2,10 @@
 
 package openflow
 
-import "github.com/weirswitch/weir/datapath/action"
+import (
+	"github.com/weirswitch/weir/datapath/action"
+	"github.com/weirswitch/weir/datapath/flow"
+)
 
 // GroupType is one of OFPGT_*.
 type GroupType uint8
@@ -18,29 +21,61 @@ const (
 type GroupModCommand uint16
 
 const (
-	GroupAdd GroupModCommand = iota
-	GroupModify
-	GroupDelete
+	GroupAdd    GroupModCommand = 0
+	GroupModify GroupModCommand = 1
+	GroupDelete GroupModCommand = 2
+	// OpenFlow 1.5.
+	GroupInsertBucket GroupModCommand = 3
+	GroupRemoveBucket GroupModCommand = 5
+)
+
+// Numbers of buckets that are reserved (OpenFlow 1.5, 7.3.4.3, enum
+// ofp_group_bucket); all below and with BucketMax are those of buckets.
+const (
+	BucketMax   uint32 = 0xffffff00
+	BucketFirst uint32 = 0xfffffffd
+	BucketLast  uint32 = 0xfffffffe
+	BucketAll   uint32 = 0xffffffff
 )
 
 // Bucket is one choice of a group.
 type Bucket struct {
-	Weight     uint16
+	// ID is the bucket's number; before OpenFlow 1.5 its place.
+	ID         uint32
+	Weight     uint16 // select groups; 0: never chosen
 	WatchPort  action.Port
 	WatchGroup uint32
 	Actions    action.List
 }
 
+// Selection says how a select group chooses (the property that Netronome defined,
+// experimenter 0x0000154d type 1; OpenFlow 1.5 only).
+type Selection struct {
+	Method string // "": the switch's own; "hash" or "dp_hash"
+	Param  uint64
+	Fields []SelectField // what "hash" looks at; none: as ""
+}
+
+// SelectField is a field that a selection looks at, and its bits that count.
+type SelectField struct {
+	Field flow.Field
+	Mask  flow.U128
+}
+
 // GroupDesc is the configuration of a group.
 type GroupDesc struct {
-	Group   uint32
-	Type    GroupType
-	Buckets []Bucket
+	Group     uint32
+	Type      GroupType
+	Selection Selection
+	Buckets   []Bucket
 }
 
 // GroupMod changes a group (OpenFlow 1.1 and later).
 type GroupMod struct {
 	Command GroupModCommand
+	// CommandBucket is the bucket to remove, or behind which to insert; BucketAll where
+	// the command has none.
+	CommandBucket uint32
 	GroupDesc
 }
 

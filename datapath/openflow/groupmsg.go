@@ -5,7 +5,6 @@ package openflow
 import (
 	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/openflow/ofp"
-	"github.com/weirswitch/weir/datapath/openflow/ofpact"
 )
 
 // id reads the number that requests about groups and meters consist of.
@@ -33,124 +32,6 @@ func (e *encoder) groupDescRequest(m *GroupDescRequest) {
 	}
 }
 
-// buckets reads buckets of OpenFlow 1.1 to 1.4 to the end.
-func (d *decoder) buckets() (bs []Bucket) {
-	d.elements(func() {
-		n := int(d.U16())
-		if d.Err() == nil && n < 16 {
-			d.Failf(ofp.GMFCBadBucket, "bucket of %d bytes", n)
-		}
-		el := d.sub(n - 2)
-		b := Bucket{Weight: el.U16()}
-		b.WatchPort, b.WatchGroup = el.port32(), el.U32()
-		el.Skip(4)
-		b.Actions = ofpact.DecodeList(el.Reader, d.Version)
-		d.join(el)
-		bs = append(bs, b)
-	})
-	return bs
-}
-
-func (e *encoder) buckets(bs []Bucket) {
-	for i := range bs {
-		b := &bs[i]
-		start := e.Len()
-		e.Zero(2)
-		e.U16(b.Weight)
-		e.U32(uint32(b.WatchPort))
-		e.U32(b.WatchGroup)
-		e.Zero(4)
-		ofpact.AppendList(&e.Writer, b.Actions, nil, e.Version)
-		e.SetU16(start, uint16(e.Len()-start))
-	}
-}
-
-// Properties of a bucket in OpenFlow 1.5 (7.3.4.3.1).
-const (
-	bucketWeight     = 0
-	bucketWatchPort  = 1
-	bucketWatchGroup = 2
-)
-
-func (d *decoder) buckets15() (bs []Bucket) {
-	d.elements(func() {
-		n := int(d.U16())
-		el := d.sub(n - 2)
-		acts := int(el.U16())
-		el.Skip(4) // the bucket's number
-		b := Bucket{WatchPort: action.PortAny, WatchGroup: action.GroupAny}
-		al := el.sub(acts)
-		b.Actions = ofpact.DecodeList(al.Reader, d.Version)
-		el.join(al)
-		el.elements(func() {
-			typ, p := ofpact.Property(el.Reader, ofp.BPCBadLen)
-			switch typ {
-			case bucketWeight:
-				b.Weight = p.U16()
-				p.Skip(p.Len())
-			case bucketWatchPort:
-				b.WatchPort = action.Port(p.U32())
-			case bucketWatchGroup:
-				b.WatchGroup = p.U32()
-			default:
-				p.Failf(ofp.BPCBadType, "bucket property %d", typ)
-			}
-			if err := p.Close(); err != nil {
-				el.Fail(err)
-			}
-		})
-		d.join(el)
-		bs = append(bs, b)
-	})
-	return bs
-}
-
-func (e *encoder) buckets15(bs []Bucket) {
-	for i := range bs {
-		b := &bs[i]
-		start := e.Len()
-		e.Zero(4)
-		e.U32(uint32(i))
-		at := e.Len()
-		ofpact.AppendList(&e.Writer, b.Actions, nil, e.Version)
-		e.SetU16(start+2, uint16(e.Len()-at))
-		if b.Weight != 0 {
-			ofpact.PutProperty(&e.Writer, bucketWeight, func() { e.U16(b.Weight); e.Zero(2) })
-		}
-		if b.WatchPort != action.PortAny {
-			ofpact.PutProperty(&e.Writer, bucketWatchPort, func() { e.U32(uint32(b.WatchPort)) })
-		}
-		if b.WatchGroup != action.GroupAny {
-			ofpact.PutProperty(&e.Writer, bucketWatchGroup, func() { e.U32(b.WatchGroup) })
-		}
-		e.SetU16(start, uint16(e.Len()-start))
-	}
-}
-
-func (d *decoder) groupMod13() *GroupMod {
-	m := &GroupMod{Command: GroupModCommand(d.U16())}
-	m.Type = GroupType(d.U8())
-	d.Skip(1)
-	m.Group = d.U32()
-	m.Buckets = d.buckets()
-	switch {
-	case d.Err() != nil:
-	case m.Command > GroupDelete:
-		d.Failf(ofp.GMFCBadCommand, "command %d", m.Command)
-	case m.Type > GroupTypeFF:
-		d.Failf(ofp.GMFCBadType, "type %d", m.Type)
-	}
-	return m
-}
-
-func (e *encoder) groupMod13(m *GroupMod) {
-	e.U16(uint16(m.Command))
-	e.U8(uint8(m.Type))
-	e.Zero(1)
-	e.U32(m.Group)
-	e.buckets(m.Buckets)
-}
-
 func (d *decoder) groupDesc() *GroupDescReply {
 	m := &GroupDescReply{}
 	d.elements(func() {
@@ -165,9 +46,9 @@ func (d *decoder) groupDesc() *GroupDescReply {
 			n := int(el.U16())
 			el.Skip(6)
 			bl := el.sub(n)
-			g.Buckets = bl.buckets15()
+			g.Buckets = bl.buckets15(g.Type)
 			el.join(bl)
-			el.Skip(el.Len()) // properties of the group
+			el.groupProperties(&g, GroupAdd)
 		}
 		d.join(el)
 		m.Groups = append(m.Groups, g)
@@ -189,8 +70,9 @@ func (e *encoder) groupDesc(m *GroupDescReply) {
 			} else {
 				at := e.Len()
 				e.Zero(8)
-				e.buckets15(g.Buckets)
+				e.buckets15(g)
 				e.SetU16(at, uint16(e.Len()-at-8))
+				e.groupProperties(&g.Selection)
 			}
 			e.SetU16(start, uint16(e.Len()-start))
 		})

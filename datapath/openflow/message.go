@@ -32,7 +32,10 @@ type Error struct {
 	// Numbers are what was received; ignored when sending unless Kind is
 	// ofp.NoError.
 	Numbers ofp.Numbers
-	Data    []byte // the message refused, cut to what fits, or its first bytes (64 at least)
+	// Of, if not nil, is the message that is refused, where that is not the request that is
+	// answered: one of a bundle. Encode does not look at it; package ofconn does.
+	Of   []byte
+	Data []byte // the message refused, cut to what fits, or its first bytes (64 at least)
 }
 
 // EchoRequest asks for an EchoReply with the same data.
@@ -74,7 +77,7 @@ const (
 	CapIPReasm     Capabilities = 1 << 5
 	CapQueueStats  Capabilities = 1 << 6
 	CapPortBlocked Capabilities = 1 << 8 // OpenFlow 1.2 and later
-	CapBundles     Capabilities = 1 << 9 // OpenFlow 1.5
+	CapBundles     Capabilities = 1 << 9 // OpenFlow 1.4 and later
 	CapFlowMonitor Capabilities = 1 << 10
 	CapSTP         Capabilities = 1 << 16 // OpenFlow 1.0 only, bit 3 there
 	CapARPMatchIP  Capabilities = 1 << 17 // OpenFlow 1.0 and 1.1 only, bit 7 there

@@ -152,8 +152,19 @@ func samples(v ofp.Version) (ms []Message) {
 		&TableFeaturesReply{Tables: []TableFeatures{{Table: 3, Name: "three", MetadataMatch: ^uint64(0), MetadataMask: 5, MaxEntries: 1000, Next: []uint8{4, 5}, Match: []flow.Field{flow.FieldInPort, flow.FieldEthDst, flow.FieldReg0}, Wildcards: []flow.Field{flow.FieldEthDst}, SetField: []flow.Field{flow.FieldEthSrc}}}},
 		&PortDescRequest{Port: action.PortAny},
 	)
-	if v < ofp.V15 {
-		ms = append(ms, &GroupMod{Command: GroupModify, GroupDesc: GroupDesc{Group: 5, Type: GroupTypeFF, Buckets: []Bucket{{WatchPort: 2, WatchGroup: action.GroupAny, Actions: action.List{action.Output{Port: 2}}}}}})
+	inner := &FlowMod{Priority: 5, Match: mustMatch("tcp,tp_dst=80"), NewCookie: 9, BufferID: NoBuffer, OutPort: action.PortAny, OutGroup: action.GroupAny, Instructions: mustInstr("output:3")}
+	ms = append(ms, &BundleControl{ID: 7, Type: BundleCommitRequest, Flags: BundleAtomic | BundleOrdered}, &BundleAdd{ID: 7, Flags: BundleOrdered, Msg: inner})
+	mod := &GroupMod{Command: GroupModify, CommandBucket: BucketAll, GroupDesc: GroupDesc{Group: 5, Type: GroupTypeFF, Buckets: []Bucket{{WatchPort: 2, WatchGroup: action.GroupAny, Actions: action.List{action.Output{Port: 2}}}}}}
+	ms = append(ms, mod)
+	if v >= ofp.V15 {
+		mod.Buckets[0].ID = 77
+		sel := GroupDesc{
+			Group: 6, Type: GroupTypeSelect, Selection: Selection{"hash", 9, []SelectField{{flow.FieldIPSrc, flow.U128{Lo: 0xffffff00}}, {flow.FieldTCPDst, flow.U128{Lo: 0xffff}}}},
+			Buckets: []Bucket{{ID: 3, Weight: 0, WatchPort: 4, WatchGroup: 5, Actions: action.List{action.Group{ID: 8}}}},
+		}
+		ms = append(ms, &GroupMod{CommandBucket: BucketAll, GroupDesc: sel}, &GroupDescReply{Groups: []GroupDesc{sel}},
+			&GroupMod{Command: GroupInsertBucket, CommandBucket: BucketFirst, GroupDesc: GroupDesc{Group: 6, Type: GroupTypeAll, Buckets: []Bucket{{ID: 1, WatchPort: action.PortAny, WatchGroup: action.GroupAny}}}},
+			&GroupMod{Command: GroupRemoveBucket, CommandBucket: 5, GroupDesc: GroupDesc{Group: 6}})
 	}
 	if v >= ofp.V14 {
 		ms = append(ms, &TableDescRequest{}, &TableDescReply{Tables: []TableDesc{

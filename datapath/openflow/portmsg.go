@@ -91,7 +91,7 @@ func (d *decoder) portDesc() (p PortDesc) {
 	props := d.sub(n - 40)
 	props.elements(func() {
 		typ, b := ofpact.Property(props.Reader, ofp.BPCBadLen)
-		sub := &decoder{b, d.Proto}
+		sub := d.with(b)
 		switch typ {
 		case 0: // Ethernet
 			b.Skip(4)
@@ -242,7 +242,7 @@ func (d *decoder) portStats() *PortStatsReply {
 		s.RxFrameErr, s.RxOverErr, s.RxCRCErr, s.Collisions = ^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)
 		el.elements(func() {
 			typ, b := ofpact.Property(el.Reader, ofp.BPCBadLen)
-			sub := &decoder{b, d.Proto}
+			sub := d.with(b)
 			if typ == 0 {
 				b.Skip(4)
 				sub.ethernetCounters(&s)

@@ -8,7 +8,11 @@ import (
 	"github.com/weirswitch/weir/datapath/openflow/ofp"
 )
 
-const nicira = 0x00002320
+// Experimenter numbers.
+const (
+	nicira = 0x00002320
+	onf    = 0x4f4e4600
+)
 
 // space is the numbering that a row's number belongs to.
 type space uint8
@@ -20,6 +24,7 @@ const (
 	nxMessage              // Nicira message subtypes
 	nxRequest              // Nicira multipart subtypes of requests
 	nxReply
+	onfMessage // ONF message subtypes
 )
 
 // row is one message in one or several versions.
@@ -57,6 +62,10 @@ func (r *row) begin(e *encoder, l *layout) {
 	case nxMessage:
 		e.header(typeExperimenter)
 		e.U32(nicira)
+		e.U32(r.num)
+	case onfMessage:
+		e.header(typeExperimenter)
+		e.U32(onf)
 		e.U32(r.num)
 	case nxRequest, nxReply:
 		typ := l.statsRequest
@@ -103,7 +112,7 @@ type layout struct {
 	statsRequest, statsReply uint8
 	in                       map[uint32]*row // by message type
 	requestIn, replyIn       map[uint32]*row
-	niciraIn                 map[uint32]*row
+	niciraIn, onfIn          map[uint32]*row
 	nxRequestIn, nxReplyIn   map[uint32]*row
 	out                      map[reflect.Type]*row
 	nxOut                    map[reflect.Type][]*row
@@ -117,21 +126,21 @@ var layouts = func() (t [ofp.V15 + 1]*layout) {
 			statsRequest: 18, statsReply: 19,
 			in:        make(map[uint32]*row),
 			requestIn: make(map[uint32]*row), replyIn: make(map[uint32]*row),
-			niciraIn:    make(map[uint32]*row),
+			niciraIn: make(map[uint32]*row), onfIn: make(map[uint32]*row),
 			nxRequestIn: make(map[uint32]*row), nxReplyIn: make(map[uint32]*row),
 			out: make(map[reflect.Type]*row), nxOut: make(map[reflect.Type][]*row),
 		}
 		if v == ofp.V10 {
 			l.statsRequest, l.statsReply = 16, 17
 		}
-		in := []map[uint32]*row{l.in, l.requestIn, l.replyIn, l.niciraIn, l.nxRequestIn, l.nxReplyIn}
+		in := []map[uint32]*row{l.in, l.requestIn, l.replyIn, l.niciraIn, l.nxRequestIn, l.nxReplyIn, l.onfIn}
 		for i := range rows {
 			r := &rows[i]
 			if v < r.since || v > r.upto {
 				continue
 			}
 			in[r.space][r.num] = r
-			if r.space >= nxMessage {
+			if r.space >= nxMessage && r.space <= nxReply {
 				l.nxOut[r.typ] = append(l.nxOut[r.typ], r)
 			} else {
 				l.out[r.typ] = r
@@ -183,6 +192,7 @@ func rows() []row {
 		def(message, v13, v14, 15, (*decoder).groupMod13, (*encoder).groupMod13),
 		def(message, v13, v15, 17, (*decoder).tableMod, (*encoder).tableMod),
 		def(message, v14, v15, 31, (*decoder).tableStatus, (*encoder).tableStatus),
+		def(message, v15, v15, 15, (*decoder).groupMod15, (*encoder).groupMod15),
 		empty(message, v10, v10, 18, func() *BarrierRequest { return &BarrierRequest{} }),
 		empty(message, v10, v10, 19, func() *BarrierReply { return &BarrierReply{} }),
 		empty(message, v13, v15, 20, func() *BarrierRequest { return &BarrierRequest{} }),
@@ -199,6 +209,10 @@ func rows() []row {
 		def(message, v14, v15, 27, func(d *decoder) *GetAsyncReply { return &GetAsyncReply{d.async14().AsyncConfig} }, (*encoder).getAsync14),
 		def(message, v14, v15, 28, (*decoder).async14, (*encoder).setAsync14),
 		def(message, v13, v15, 29, (*decoder).meterMod, (*encoder).meterMod),
+		def(message, v14, v15, 33, (*decoder).bundleControl, (*encoder).bundleControl),
+		def(message, v14, v15, 34, (*decoder).bundleAdd, (*encoder).bundleAdd),
+		def(onfMessage, v13, v13, 2300, (*decoder).bundleControl, (*encoder).bundleControl),
+		def(onfMessage, v13, v13, 2301, (*decoder).bundleAdd, (*encoder).bundleAdd),
 
 		alt(nxMessage, v10, v15, 10, (*decoder).roleRequestNX, (*encoder).roleRequestNX, func(_ Proto, m *RoleRequest) bool { return m.Nicira }),
 		alt(nxMessage, v10, v15, 11, (*decoder).roleReplyNX, (*encoder).roleReplyNX, func(_ Proto, m *RoleReply) bool { return m.Nicira }),

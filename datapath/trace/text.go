@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/flow"
+	"github.com/weirswitch/weir/datapath/packet"
 	"github.com/weirswitch/weir/datapath/xlate"
 )
 
@@ -16,14 +17,13 @@ import (
 func Text(in *xlate.In, r *xlate.Result) string {
 	var b strings.Builder
 	t := r.Trace
-	fmt.Fprintf(&b, "Flow: %s\n\n", FlowText(&t.Start))
+	fmt.Fprintf(&b, "Flow: %s\n", FlowText(&t.Start))
 	nodes(&b, t.Nodes, 0)
 	if t.Cut {
 		fmt.Fprintf(&b, "(%d lines, what follows is left out)\n", xlate.MaxTrace)
 	}
 	b.WriteString("\nFinal flow: ")
-	start, final := visible(&t.Start), visible(&t.Final)
-	if start == final {
+	if t.Start == t.Final {
 		b.WriteString("unchanged")
 	} else {
 		b.WriteString(FlowText(&t.Final))
@@ -34,14 +34,6 @@ func Text(in *xlate.In, r *xlate.Result) string {
 		fmt.Fprintf(&b, "\nTranslation failed (%s), packet is dropped.", failure(r.Err))
 	}
 	return b.String()
-}
-
-// visible is a key without what a trace does not show.
-func visible(k *flow.Key) flow.Key {
-	p := *k
-	p.SetU64(flow.FieldActsetOutput, 0)
-	p.SetU64(flow.FieldConjID, 0)
-	return p
 }
 
 func failure(err error) string {
@@ -118,6 +110,13 @@ var optional = func() (fs []flow.Field) {
 
 // FlowText writes every field of a packet, as "Flow:" does.
 func FlowText(k *flow.Key) string {
+	p, v6 := k.IPProto(), k.EthType() == flow.EthTypeIPv6
+	if k.U64(flow.FieldIPFrag)&flow.FragLater != 0 && p == flow.ProtoICMPv6 && v6 {
+		// A later fragment has no type to match, but that of ICMPv6 is shown, as zero.
+		first := *k
+		first.SetU64(flow.FieldIPFrag, flow.FragAny)
+		return strings.Replace(FlowText(&first), "nw_frag=first", "nw_frag=later", 1)
+	}
 	var m flow.Match
 	all := func(fs ...flow.Field) {
 		for _, f := range fs {
@@ -129,7 +128,10 @@ func FlowText(k *flow.Key) string {
 			all(f)
 		}
 	}
-	all(flow.FieldInPort, flow.FieldVLANTCI, flow.FieldEthSrc, flow.FieldEthDst, flow.FieldEthType)
+	if k.InPort() != 0 {
+		all(flow.FieldInPort)
+	}
+	all(flow.FieldVLANTCI, flow.FieldEthSrc, flow.FieldEthDst, flow.FieldEthType)
 	tagged := k.VLANTCI() != 0
 	switch k.EthType() {
 	case flow.EthTypeIPv4:
@@ -152,6 +154,21 @@ func FlowText(k *flow.Key) string {
 		}
 		s = strings.Replace(s, ",dl_src=", ","+inner+",dl_src=", 1)
 	}
+	if flow.PrereqMPLS.Met(&m) {
+		last := k.U64(flow.FieldMPLSBOS) != 0
+		for i, f := range []flow.Field{flow.FieldMPLS1, flow.FieldMPLS2} {
+			if last {
+				break
+			}
+			s += fmt.Sprintf(",mpls_lse%d=%d", i+1, k.U64(f))
+			last = k.U64(f)>>8&1 != 0
+		}
+	}
+	if flow.PrereqND.Met(&m) {
+		for _, f := range []flow.Field{flow.FieldNDSLL, flow.FieldNDTLL} {
+			s += "," + f.String() + "=" + flow.FormatValue(f, k.Get(f), flow.Ones(48))
+		}
+	}
 	return s
 }
 
@@ -161,16 +178,23 @@ func transport(k *flow.Key, m *flow.Match) {
 		m.Mask.SetAll(f)
 	}
 	m.Mask.Set(flow.FieldIPFrag, flow.U128{Lo: flow.FragAny | flow.FragLater})
-	m.Mask.SetAll(flow.FieldTPSrc)
-	m.Mask.SetAll(flow.FieldTPDst)
-	switch k.IPProto() {
-	case flow.ProtoTCP:
+	v6 := k.EthType() == flow.EthTypeIPv6
+	p := k.IPProto()
+	if k.U64(flow.FieldIPFrag)&flow.FragLater != 0 {
+		return
+	}
+	switch {
+	case p == flow.ProtoTCP, p == flow.ProtoUDP, p == flow.ProtoSCTP, p == flow.ProtoICMP && !v6, p == flow.ProtoICMPv6 && v6,
+		p == packet.ProtoIGMP && !v6 && k.U64(flow.FieldTPSrc) != 0:
+		m.Mask.SetAll(flow.FieldTPSrc)
+		m.Mask.SetAll(flow.FieldTPDst)
+	}
+	switch {
+	case p == flow.ProtoTCP:
 		m.Mask.SetAll(flow.FieldTCPFlags)
-	case flow.ProtoICMPv6:
-		if t := k.U64(flow.FieldTPSrc); t == flow.ICMPv6NDSolicit || t == flow.ICMPv6NDAdvert {
+	case p == flow.ProtoICMPv6 && v6:
+		if t := k.U64(flow.FieldTPSrc); k.U64(flow.FieldTPDst) == 0 && (t == flow.ICMPv6NDSolicit || t == flow.ICMPv6NDAdvert) {
 			m.Mask.SetAll(flow.FieldNDTarget)
-			m.Mask.SetAll(flow.FieldNDSLL)
-			m.Mask.SetAll(flow.FieldNDTLL)
 		}
 	}
 }

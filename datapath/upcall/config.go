@@ -117,7 +117,6 @@ func (s *Switch) Apply(c Config, now time.Time) error {
 	s.maxIdle.Store(int64(cmp.Or(c.MaxIdle, s.opt.MaxIdle)))
 	s.flowLimit.Store(int64(cmp.Or(c.FlowLimit, s.opt.FlowLimit)))
 	s.mu.Lock()
-	var w work
 	want := make(map[string]bool)
 	for i := range c.Bridges {
 		want[c.Bridges[i].Name] = true
@@ -126,7 +125,7 @@ func (s *Switch) Apply(c Config, now time.Time) error {
 		if !want[name] {
 			empty := b.cfg
 			empty.Ports = nil
-			s.configure(b, &empty, now, &w)
+			s.configure(b, &empty, now)
 			b.x.OF.DropMeters(now)
 			delete(s.bridges, name)
 		}
@@ -141,21 +140,21 @@ func (s *Switch) Apply(c Config, now time.Time) error {
 			b.x = xlate.NewBridge(cfg.Name, of, fdb.New(cfg.MACTableSize, cfg.MACAging))
 			s.bridges[cfg.Name] = b
 		}
-		eff := s.configure(b, cfg, now, &w)
+		eff := s.configure(b, cfg, now)
 		out = append(out, message{cfg.Name, eff})
 	}
-	s.link(&w)
-	s.revalidate(&w, now)
+	s.link()
 	s.mu.Unlock()
+	s.settle(true)
 	for i := range out {
 		s.deliver(out[i].bridge, &out[i].eff)
 	}
 	return nil
 }
 
-// configure brings one bridge to its configuration and adds to w what depends on the
-// difference. Peers of patch ports are for link.
-func (s *Switch) configure(b *bridge, cfg *BridgeConfig, now time.Time, w *work) (eff ofproto.Effects) {
+// configure brings one bridge to its configuration and adds to the backlog what depends
+// on the difference. Peers of patch ports are for link.
+func (s *Switch) configure(b *bridge, cfg *BridgeConfig, now time.Time) (eff ofproto.Effects) {
 	s.ix.mu.Lock()
 	defer s.ix.mu.Unlock()
 	old := b.cfg
@@ -164,10 +163,10 @@ func (s *Switch) configure(b *bridge, cfg *BridgeConfig, now time.Time, w *work)
 	of.DatapathID, of.Desc = cfg.DatapathID, cfg.Desc
 	if b.x.ForwardBPDU != cfg.ForwardBPDU || of.MissToController != cfg.MissToController {
 		b.x.ForwardBPDU, of.MissToController = cfg.ForwardBPDU, cfg.MissToController
-		s.ix.all(w)
+		s.ix.all()
 	}
 	if old.MACAging != cfg.MACAging || old.MACTableSize != cfg.MACTableSize {
-		s.moved(w, b.x, b.x.FDB.SetLimits(cfg.MACTableSize, cfg.MACAging, now))
+		s.moved(b.x, b.x.FDB.SetLimits(cfg.MACTableSize, cfg.MACAging, now))
 	}
 
 	// Ports: those that go first, so that a number or a device can change hands.
@@ -178,8 +177,8 @@ func (s *Switch) configure(b *bridge, cfg *BridgeConfig, now time.Time, w *work)
 		descs = append(descs, cfg.Ports[i].desc())
 	}
 	changed := func(no action.Port) {
-		s.ix.dependants(w, depKey{br: b.x, kind: xlate.DepPort, port: no})
-		s.ix.dependants(w, depKey{br: b.x, kind: xlate.DepFlood})
+		s.ix.dependants(depKey{br: b.x, kind: xlate.DepPort, port: no})
+		s.ix.dependants(depKey{br: b.x, kind: xlate.DepFlood})
 	}
 	for _, no := range append([]action.Port(nil), b.x.Ports()...) {
 		p, pc := b.x.Port(no), byNo[no]
@@ -187,7 +186,7 @@ func (s *Switch) configure(b *bridge, cfg *BridgeConfig, now time.Time, w *work)
 			continue
 		}
 		changed(no)
-		s.moved(w, b.x, b.x.FDB.FlushPort(no))
+		s.moved(b.x, b.x.FDB.FlushPort(no))
 		b.x.RemovePort(no)
 		if !p.Patch && s.byDP[p.DP] == p {
 			delete(s.byDP, p.DP)
@@ -203,7 +202,7 @@ func (s *Switch) configure(b *bridge, cfg *BridgeConfig, now time.Time, w *work)
 			changed(pc.No)
 		case !p.VLAN.Equal(pc.VLAN) || p.Bundle != pc.Bundle:
 			p.VLAN, p.Bundle = pc.VLAN, pc.Bundle
-			s.moved(w, b.x, b.x.FDB.FlushPortLearned(pc.No))
+			s.moved(b.x, b.x.FDB.FlushPortLearned(pc.No))
 			changed(pc.No)
 		}
 		if !p.Patch {
@@ -220,13 +219,13 @@ func (s *Switch) configure(b *bridge, cfg *BridgeConfig, now time.Time, w *work)
 	tables := of.SetTables(cfg.Tables, now)
 	reset.Changes = append(append(reset.Changes, open.Changes...), tables.Changes...)
 	reset.Async = append(reset.Async, tables.Async...)
-	s.affected(w, b.x, &reset)
+	s.affected(b.x, &reset)
 	eff.Async = append(eff.Async, reset.Async...)
 	return eff
 }
 
 // link connects patch ports with their peers: two that name each other.
-func (s *Switch) link(w *work) {
+func (s *Switch) link() {
 	type end struct {
 		port *xlate.Port
 		peer string
@@ -248,8 +247,8 @@ func (s *Switch) link(w *work) {
 		}
 		if e.port.Peer != peer {
 			e.port.Peer = peer
-			s.ix.dependants(w, depKey{br: e.port.Bridge, kind: xlate.DepPort, port: e.port.No})
-			s.ix.dependants(w, depKey{br: e.port.Bridge, kind: xlate.DepFlood})
+			s.ix.dependants(depKey{br: e.port.Bridge, kind: xlate.DepPort, port: e.port.No})
+			s.ix.dependants(depKey{br: e.port.Bridge, kind: xlate.DepFlood})
 		}
 	}
 }

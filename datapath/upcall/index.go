@@ -6,7 +6,6 @@ import (
 	"math/bits"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/dpif"
@@ -15,34 +14,59 @@ import (
 	"github.com/weirswitch/weir/datapath/xlate"
 )
 
-// megaflow is an installed flow and what it stands on. Fields below the line are guarded
-// by Switch.mu once the megaflow is in the index.
+// megaflow is an installed flow and what it stands on. The first fields do not change
+// once the megaflow is in the index; see the package comment for the others' locks.
 type megaflow struct {
 	id      dpif.FlowID
 	mask    *sharedMask
 	key     []uint64 // the words of the datapath's key that the mask has
 	hash    uint64
 	same    *megaflow // next with the same hash
-	created time.Time
+	created int64     // ns since Switch.epoch
 	// First packets, which no datapath counted, still to be credited.
 	extraPackets, extraBytes atomic.Uint64
 
-	// ---
-	port    action.Port // OpenFlow port of arrival
-	actions []dpif.Action
-	slow    string // why the datapath only hands its packets up; "": it does the actions
-	pis     []xlate.PacketIn
-	oldPIs  []xlate.PacketIn // of generation gen-1: upcalls may still be under way
+	pending atomic.Bool // in the backlog, or taken from it and being translated
+	gone    bool
+	flags   uint16
 	gen     uint32
-	hits    []hit
-	learn   []xlate.Learn
+	port    action.Port // OpenFlow port of arrival
+
+	mu      sync.Mutex
+	out     *outcome
+	rare    *rare // nil for most
 	deps    []depNode
 	packets uint64 // already credited, as the datapath counts
 	bytes   uint64
-	flags   uint16
-	used    time.Time
-	err     error // of the translation
-	gone    bool
+	used    int64 // ns since Switch.epoch
+}
+
+// rare is what few megaflows have.
+type rare struct {
+	slow   string           // why the datapath only hands its packets up; "": it does the actions
+	oldPIs []xlate.PacketIn // of generation gen-1: upcalls may still be under way
+}
+
+func (m *megaflow) slow() string {
+	if m.rare == nil {
+		return ""
+	}
+	return m.rare.slow
+}
+
+func (m *megaflow) oldPIs() []xlate.PacketIn {
+	if m.rare == nil {
+		return nil
+	}
+	return m.rare.oldPIs
+}
+
+func (m *megaflow) setRare(r rare) {
+	if r.slow == "" && len(r.oldPIs) == 0 {
+		m.rare = nil
+	} else {
+		m.rare = &r
+	}
 }
 
 // hit is a search to credit with the megaflow's packets.
@@ -101,22 +125,27 @@ type depNode struct {
 
 // index finds megaflows.
 type index struct {
-	mu     sync.Mutex
-	byID   map[dpif.FlowID]*megaflow
-	byHash map[uint64]*megaflow
-	masks  map[flow.Mask]*sharedMask
-	deps   map[depKey]*depList
-	tables map[tableKey]map[*ofproto.Rule]*depList // by rule; nil: missed
+	mu       sync.Mutex
+	byID     map[dpif.FlowID]*megaflow
+	byHash   map[uint64]*megaflow
+	masks    map[flow.Mask]*sharedMask
+	outcomes outcomes
+	deps     map[depKey]*depList
+	tables   map[tableKey]map[*ofproto.Rule]*depList // by rule; nil: missed
+	backlog  backlog
 }
 
 func newIndex() *index {
-	return &index{
-		byID:   make(map[dpif.FlowID]*megaflow),
-		byHash: make(map[uint64]*megaflow),
-		masks:  make(map[flow.Mask]*sharedMask),
-		deps:   make(map[depKey]*depList),
-		tables: make(map[tableKey]map[*ofproto.Rule]*depList),
+	x := &index{
+		byID:     make(map[dpif.FlowID]*megaflow),
+		byHash:   make(map[uint64]*megaflow),
+		masks:    make(map[flow.Mask]*sharedMask),
+		outcomes: newOutcomes(),
+		deps:     make(map[depKey]*depList),
+		tables:   make(map[tableKey]map[*ofproto.Rule]*depList),
 	}
+	x.backlog.ended.L = &x.mu
+	return x
 }
 
 func (x *index) len() int {
@@ -195,6 +224,24 @@ func (x *index) remove(f *megaflow) {
 	if f.mask.n--; f.mask.n == 0 {
 		delete(x.masks, f.mask.m)
 	}
+	x.outcomes.drop(f.out)
+}
+
+// relink replaces the dependencies of f. x.mu is held.
+func (x *index) relink(f *megaflow, r *xlate.Result) {
+	x.unlink(f)
+	x.link(f, r)
+}
+
+// snapshot returns the megaflows that there are.
+func (x *index) snapshot() []*megaflow {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	fs := make([]*megaflow, 0, len(x.byID))
+	for _, f := range x.byID {
+		fs = append(fs, f)
+	}
+	return fs
 }
 
 // link enters what a translation depended on for f. x.mu is held.
@@ -263,72 +310,4 @@ func (x *index) unlink(f *megaflow) {
 		}
 	}
 	f.deps = nil
-}
-
-// work is a set of megaflows to translate anew, each once, in the order of entry.
-type work struct {
-	seen map[*megaflow]bool
-	list []*megaflow
-}
-
-func (w *work) add(f *megaflow) {
-	if w.seen == nil {
-		w.seen = make(map[*megaflow]bool)
-	}
-	if !w.seen[f] {
-		w.seen[f] = true
-		w.list = append(w.list, f)
-	}
-}
-
-func (w *work) addList(l *depList) {
-	if l == nil {
-		return
-	}
-	for n := l.head; n != nil; n = n.next {
-		w.add(n.m)
-	}
-}
-
-// dependants of something that is not a table. x.mu is held.
-func (x *index) dependants(w *work, k depKey) { w.addList(x.deps[k]) }
-
-// users of a rule. x.mu is held.
-func (x *index) users(w *work, br *xlate.Bridge, r *ofproto.Rule) {
-	w.addList(x.tables[tableKey{br, r.Table}][r])
-}
-
-// takenBy adds the megaflows that a new rule could take packets of. x.mu is held.
-func (x *index) takenBy(w *work, br *xlate.Bridge, r *ofproto.Rule) {
-	match := r.Match()
-	start := xlate.Constant()
-	for old, l := range x.tables[tableKey{br, r.Table}] {
-		if old != nil && (old.Priority() > r.Priority() || !old.Overlaps(&match)) {
-			continue
-		}
-		for n := l.head; n != nil; n = n.next {
-			if w.seen[n.m] {
-				continue
-			}
-			// The key as the search saw it, where it was the packet's.
-			k := n.m.expand()
-			k.SetU64(flow.FieldInPort, uint64(n.m.port))
-			k.SetU64(flow.FieldActsetOutput, uint64(action.PortUnset))
-			known := n.m.mask.m
-			known.Merge(&start)
-			for c := n.changed; c != 0; c &= c - 1 {
-				known[bits.TrailingZeros64(c)] = 0
-			}
-			if r.OverlapsKnown(&k, &known) {
-				w.add(n.m)
-			}
-		}
-	}
-}
-
-// all adds every megaflow. x.mu is held.
-func (x *index) all(w *work) {
-	for _, f := range x.byID {
-		w.add(f)
-	}
 }

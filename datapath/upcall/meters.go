@@ -73,7 +73,7 @@ func (s *Switch) slowpathMeter(b *bridge) {
 	var slow []*megaflow
 	s.ix.mu.Lock()
 	for _, f := range s.ix.byID {
-		if f.slow != "" {
+		if f.slow() != "" {
 			slow = append(slow, f)
 		}
 	}

@@ -64,6 +64,7 @@ func (s *Switch) Upcall(u *dpif.Upcall) {
 		r = s.translate(p, &k)
 		f = s.install(p, &k, r, len(u.Packet.Data), now)
 		s.mu.Unlock()
+		defer s.settle(false)
 	}
 	if r.Err != nil {
 		s.count.tooLong.Add(1)
@@ -87,14 +88,17 @@ func (s *Switch) install(p *xlate.Port, k *flow.Key, r *xlate.Result, n int, now
 	f := s.ix.find(k, &r.Mask)
 	if f != nil {
 		s.count.duplicates.Add(1)
+		if f.pending.Load() {
+			return nil // it may stand for other rules than these
+		}
 	} else {
 		if int64(len(s.ix.byID)) >= s.flowLimit.Load() {
 			s.count.atLimit.Add(1)
 			s.count.notInstalled.Add(1)
 			return nil
 		}
-		f = &megaflow{id: dpif.FlowID(s.nextID.Add(1)), created: now, used: now, port: p.No}
-		s.set(f, r)
+		f = &megaflow{id: dpif.FlowID(s.nextID.Add(1)), created: s.since(now), used: s.since(now), port: p.No}
+		f.out = s.ix.outcomes.get(r)
 		s.ix.add(f, k, &r.Mask)
 		if err := s.put(f); err != nil {
 			s.ix.remove(f)
@@ -110,23 +114,14 @@ func (s *Switch) install(p *xlate.Port, k *flow.Key, r *xlate.Result, n int, now
 	return f
 }
 
-// set takes over what a translation yielded, dependencies excepted.
-func (s *Switch) set(f *megaflow, r *xlate.Result) {
-	f.actions, f.pis, f.learn, f.err = r.Actions, r.PacketIns, r.Learn, r.Err
-	f.hits = make([]hit, len(r.Hits))
-	for i, h := range r.Hits {
-		f.hits[i] = hit{h.Bridge, h.Rule, h.Table}
-	}
-}
-
 // put brings f into the datapath, with its actions if those are supported, else
 // with the one that hands packets up.
 func (s *Switch) put(f *megaflow) error {
-	f.slow = ""
 	df := dpif.Flow{ID: f.id, Key: f.expand(), Mask: &f.mask.m, Actions: s.tagged(f)}
 	err := s.dp.FlowPut(&df)
 	var no *dpif.Unsupported
 	if err == nil || !errors.As(err, &no) {
+		s.setSlow(f, "")
 		return err
 	}
 	up := dpif.Userspace{Arg: slowArg}
@@ -137,16 +132,22 @@ func (s *Switch) put(f *megaflow) error {
 	if err2 := s.dp.FlowPut(&df); err2 != nil {
 		return err // the key is what is not supported
 	}
-	f.slow = no.Reason
+	s.setSlow(f, no.Reason)
 	return nil
+}
+
+func (s *Switch) setSlow(f *megaflow, reason string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.setRare(rare{slow: reason, oldPIs: f.oldPIs()})
 }
 
 // tagged returns the actions of f for the datapath: with the generation in the Args.
 func (s *Switch) tagged(f *megaflow) []dpif.Action {
-	if len(f.pis) == 0 {
-		return f.actions
+	if len(f.out.pis) == 0 {
+		return f.out.actions
 	}
-	out := slices.Clone(f.actions)
+	out := slices.Clone(f.out.actions)
 	for i, a := range out {
 		if u, ok := a.(dpif.Userspace); ok {
 			u.Arg |= f.gen << argBits
@@ -162,27 +163,26 @@ func (s *Switch) fromAction(u *dpif.Upcall) {
 	if f == nil {
 		return // deleted since
 	}
-	s.mu.RLock()
+	f.mu.Lock()
+	out, gen, slow, oldPIs := f.out, f.gen, f.slow(), f.oldPIs()
+	f.mu.Unlock()
 	if u.Arg == slowArg {
-		actions, pis, slow := f.actions, f.pis, f.slow
-		s.mu.RUnlock()
 		if slow != "" {
-			s.execute(u.InPort, u.Packet, actions, pis)
+			s.execute(u.InPort, u.Packet, out.actions, out.pis)
 		}
 		return
 	}
 	var pis []xlate.PacketIn
 	switch u.Arg >> argBits {
-	case f.gen:
-		pis = f.pis
-	case (f.gen + argGens - 1) % argGens:
-		pis = f.oldPIs
+	case gen:
+		pis = out.pis
+	case (gen + argGens - 1) % argGens:
+		pis = oldPIs
 	}
 	var pi *xlate.PacketIn
 	if i := int(u.Arg & argIndex); i < len(pis) {
 		pi = &pis[i]
 	}
-	s.mu.RUnlock()
 	if pi != nil {
 		s.packetIn(u.InPort, pi, u.Packet.Data)
 	}
@@ -296,6 +296,7 @@ func (s *Switch) packetOut(name string, m *openflow.PacketOut, now time.Time) {
 			r = xlate.Translate(x)
 		}
 		s.mu.Unlock()
+		defer s.settle(false)
 	} else {
 		s.mu.RUnlock()
 	}

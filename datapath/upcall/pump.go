@@ -9,7 +9,7 @@ import (
 )
 
 // pumpChunk is how many megaflows are credited in one hold of the write lock.
-const pumpChunk = 1000
+const pumpChunk = 256
 
 // fullIdle takes the place of Options.MaxIdle while the table is full.
 const fullIdle = 100 * time.Millisecond
@@ -23,17 +23,16 @@ func (s *Switch) Tick(now time.Time) {
 	var outs []delivery
 	for name, b := range s.bridges {
 		eff := b.x.OF.Expire(now)
-		s.apply(b, &eff, now)
+		s.apply(b, &eff)
 		if len(eff.Async) > 0 {
 			outs = append(outs, delivery{name, eff})
 		}
-		var w work
 		s.ix.mu.Lock()
-		s.moved(&w, b.x, b.x.FDB.Expire(now))
+		s.moved(b.x, b.x.FDB.Expire(now))
 		s.ix.mu.Unlock()
-		s.revalidate(&w, now)
 	}
 	s.mu.Unlock()
+	s.settle(false)
 	for i := range outs {
 		s.deliver(outs[i].bridge, &outs[i].eff)
 	}
@@ -62,30 +61,29 @@ func (s *Switch) pump(now time.Time) {
 	for len(rows) > 0 {
 		n := min(len(rows), pumpChunk)
 		s.mu.Lock()
-		var w work
+		var led ledger
 		for _, r := range rows[:n] {
 			f := s.ix.get(r.id)
 			if f == nil {
 				s.foreign(r.id)
 				continue
 			}
-			if s.credit(f, r.st, now) && len(f.learn) > 0 {
-				s.ix.mu.Lock()
-				s.learnInto(&w, f.learn, f.used)
-				s.ix.mu.Unlock()
+			if s.credit(f, r.st, now, &led) {
+				s.learn(f.out.learn, s.at(f.used))
 			}
-			if now.Sub(f.used) >= idle && now.Sub(f.created) >= idle {
-				s.deleteFlow(f, now)
+			if at := s.since(now); at-f.used >= int64(idle) && at-f.created >= int64(idle) {
+				s.deleteFlow(f, now, &led)
 				s.count.expired.Add(1)
 			}
 		}
-		s.revalidate(&w, now)
+		led.credit()
 		s.mu.Unlock()
 		rows = rows[n:]
 	}
 	s.mu.Lock()
 	s.lastPump = now
 	s.mu.Unlock()
+	s.settle(false)
 }
 
 // foreign deletes a megaflow that is in the datapath and not ours: of a process

@@ -3,7 +3,9 @@
 package upcall
 
 import (
+	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"time"
 
@@ -14,129 +16,220 @@ import (
 	"github.com/weirswitch/weir/datapath/xlate"
 )
 
-// apply translates anew what depends on changes of a bridge. s.mu is held for
+// apply adds to the backlog what depends on changes of a bridge. s.mu is held for
 // writing, and was when they were made.
-func (s *Switch) apply(b *bridge, eff *ofproto.Effects, now time.Time) {
-	if len(eff.Changes) == 0 && len(eff.Ports) == 0 && len(eff.Meters) == 0 && !eff.Fragments {
+func (s *Switch) apply(b *bridge, eff *ofproto.Effects) {
+	if len(eff.Changes) == 0 && len(eff.Ports) == 0 && len(eff.Groups) == 0 && len(eff.Meters) == 0 && !eff.Fragments {
 		return
 	}
-	var w work
 	s.ix.mu.Lock()
-	s.affected(&w, b.x, eff)
+	s.affected(b.x, eff)
 	s.ix.mu.Unlock()
-	s.revalidate(&w, now)
 	if slices.Contains(eff.Meters, ofproto.MeterSlowpath) {
 		s.slowpathMeter(b)
 	}
 }
 
 // affected adds the megaflows that could differ. s.ix.mu is held.
-func (s *Switch) affected(w *work, br *xlate.Bridge, eff *ofproto.Effects) {
+func (s *Switch) affected(br *xlate.Bridge, eff *ofproto.Effects) {
 	if eff.Fragments {
-		s.ix.all(w)
+		s.ix.all()
 		return
 	}
 	for _, c := range eff.Changes {
 		if c.Kind == ofproto.RuleAdded {
-			s.ix.takenBy(w, br, c.Rule)
+			s.ix.takenBy(br, c.Rule)
 		} else {
-			s.ix.users(w, br, c.Rule)
+			s.ix.users(br, c.Rule)
 		}
 	}
+	for _, id := range eff.Groups {
+		s.ix.dependants(depKey{br: br, kind: xlate.DepGroup, port: action.Port(id)})
+	}
 	for _, id := range eff.Meters {
-		s.ix.dependants(w, depKey{br: br, kind: xlate.DepMeter, port: action.Port(id)})
+		s.ix.dependants(depKey{br: br, kind: xlate.DepMeter, port: action.Port(id)})
 	}
 	for _, no := range eff.Ports {
-		s.ix.dependants(w, depKey{br: br, kind: xlate.DepPort, port: no})
-		s.ix.dependants(w, depKey{br: br, kind: xlate.DepFlood})
+		s.ix.dependants(depKey{br: br, kind: xlate.DepPort, port: no})
+		s.ix.dependants(depKey{br: br, kind: xlate.DepFlood})
 	}
 }
 
 // moved adds the megaflows that looked up addresses whose port changed. s.ix.mu is held.
-func (s *Switch) moved(w *work, br *xlate.Bridge, ch []fdb.Change) {
+func (s *Switch) moved(br *xlate.Bridge, ch []fdb.Change) {
 	for _, c := range ch {
-		s.ix.dependants(w, depKey{br: br, kind: xlate.DepMAC, mac: c.MAC, vlan: c.VLAN})
+		s.ix.dependants(depKey{br: br, kind: xlate.DepMAC, mac: c.MAC, vlan: c.VLAN})
 	}
 }
 
-// learn puts addresses into the MAC tables and translates anew what depends on
-// changes. s.mu is held for writing.
-func (s *Switch) learn(l []xlate.Learn, now time.Time) {
-	var w work
-	s.ix.mu.Lock()
-	s.learnInto(&w, l, now)
-	s.ix.mu.Unlock()
-	s.revalidate(&w, now)
-}
-
-// learnInto learns addresses seen at the time seen, which may be past: what was seen on
-// another port since stays there.
-func (s *Switch) learnInto(w *work, l []xlate.Learn, seen time.Time) {
+// learn puts addresses into the MAC tables that were seen at the time seen, which may be
+// past: what was seen on another port since stays there. What depends on a change is added
+// to the backlog. s.mu is held for writing.
+func (s *Switch) learn(l []xlate.Learn, seen time.Time) {
 	for _, e := range l {
 		if e.Bridge.Port(e.Port) == nil || e.Bridge.FDB.SeenSince(e.VLAN, e.MAC, seen) {
 			continue
 		}
-		ch, _ := e.Bridge.FDB.Learn(e.VLAN, e.MAC, e.Port, seen)
-		s.moved(w, e.Bridge, ch)
-	}
-}
-
-// revalidate translates megaflows anew. s.mu is held for writing.
-func (s *Switch) revalidate(w *work, now time.Time) {
-	for _, f := range w.list {
-		if !f.gone {
-			s.revalidateOne(f, now)
+		if ch, _ := e.Bridge.FDB.Learn(e.VLAN, e.MAC, e.Port, seen); len(ch) > 0 {
+			s.ix.mu.Lock()
+			s.moved(e.Bridge, ch)
+			s.ix.mu.Unlock()
 		}
 	}
 }
 
-func (s *Switch) revalidateOne(f *megaflow, now time.Time) {
+// soon is how many megaflows a change has translated anew before it returns,
+// in any case; more are left to the goroutines of Run while these run.
+const soon = 256
+
+// settle works off the backlog. Unless wait is set, that may go on behind its return. No
+// lock is held.
+func (s *Switch) settle(wait bool) {
+	s.mu.RLock()
+	s.ix.mu.Lock()
+	l := &s.ix.backlog
+	n := l.behind(len(s.ix.byID))
+	idle := n == 0 && l.done(l.added)
+	if !idle {
+		l.watch(s.opt.Now())
+	}
+	left := !wait && n > soon && s.workers.Load() > 0
+	if !idle && !left {
+		s.ix.look()
+	}
+	seq := l.added
+	s.ix.mu.Unlock()
+	s.mu.RUnlock()
+	if idle {
+		return
+	}
+	if n > soon {
+		s.wakeWorkers()
+	}
+	if left {
+		return
+	}
+	for !s.isDone(seq) {
+		if s.work() {
+			continue
+		}
+		s.ix.mu.Lock()
+		if !l.done(seq) && len(l.busy) > 0 {
+			l.ended.Wait()
+		}
+		s.ix.mu.Unlock()
+	}
+}
+
+func (s *Switch) isDone(seq uint64) bool {
+	s.ix.mu.Lock()
+	defer s.ix.mu.Unlock()
+	return s.ix.backlog.done(seq)
+}
+
+func (s *Switch) wakeWorkers() {
+	for range cap(s.wake) {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+			return
+		}
+	}
+}
+
+// revalidate works off the backlog whenever there is one, until ctx ends.
+func (s *Switch) revalidate(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wake:
+		}
+		for ctx.Err() == nil && s.work() {
+			runtime.Gosched() // upcalls first
+		}
+	}
+}
+
+// work translates a chunk of the backlog anew; false if there is nothing. No lock is held.
+func (s *Switch) work() bool {
+	now := s.opt.Now()
+	var led ledger
+	s.mu.RLock()
+	s.ix.mu.Lock()
+	fs, start := s.ix.take()
+	s.ix.mu.Unlock()
+	for _, f := range fs {
+		if !f.gone {
+			s.revalidateOne(f, now, &led)
+		}
+		f.pending.Store(false)
+	}
+	s.mu.RUnlock()
+	if len(fs) == 0 {
+		return false
+	}
+	if len(led) > 0 {
+		s.mu.Lock()
+		led.credit()
+		s.mu.Unlock()
+	}
+	now = s.opt.Now()
+	s.ix.mu.Lock()
+	s.ix.backlog.end(start, now)
+	s.ix.mu.Unlock()
+	return true
+}
+
+// revalidateOne translates f anew. s.mu is held for reading, and f was taken from the backlog.
+func (s *Switch) revalidateOne(f *megaflow, now time.Time, led *ledger) {
 	s.count.revalidated.Add(1)
 	k := f.expand()
 	p := s.byDP[dpif.Port(k.InPort())]
 	if p == nil {
-		s.deleteFlow(f, now)
+		s.deleteFlow(f, now, led)
 		s.count.deleted.Add(1)
 		return
 	}
 	r := s.translate(p, &k)
 	if !f.mask.m.Covers(&r.Mask) {
-		s.deleteFlow(f, now)
+		s.deleteFlow(f, now, led)
 		s.count.deleted.Add(1)
 		return
 	}
-	samePIs := slices.EqualFunc(f.pis, r.PacketIns, equalPI)
-	same := samePIs && slices.Equal(f.actions, r.Actions)
-	if same && sameHits(f.hits, r.Hits) {
+	if f.out.is(r) {
 		// Only dependencies may differ.
 		s.ix.mu.Lock()
-		s.ix.unlink(f)
-		s.ix.link(f, r)
+		f.port = p.No
+		s.ix.relink(f, r)
 		s.ix.mu.Unlock()
-		f.learn, f.err, f.port = r.Learn, r.Err, p.No
 		return
 	}
 	// What it counted until now belongs to the rules that it used until now.
 	if st, err := s.dp.FlowStats(f.id); err == nil {
-		s.credit(f, st, now)
+		s.credit(f, st, now, led)
 	}
+	same := f.out.does(r)
+	s.ix.mu.Lock()
+	was := f.out
+	f.mu.Lock()
+	f.out = s.ix.outcomes.get(r)
+	f.port = p.No
 	if !same {
 		s.count.replaced.Add(1)
-		f.oldPIs = f.pis
+		f.setRare(rare{slow: f.slow(), oldPIs: was.pis})
 		f.gen = (f.gen + 1) % argGens
 	}
-	s.set(f, r)
-	f.port = p.No
-	s.ix.mu.Lock()
-	s.ix.unlink(f)
-	s.ix.link(f, r)
+	f.mu.Unlock()
+	s.ix.outcomes.drop(was)
+	s.ix.relink(f, r)
 	s.ix.mu.Unlock()
 	if same {
 		return
 	}
 	if err := s.put(f); err != nil {
 		s.opt.Log.Debug("replace megaflow", "err", err)
-		s.deleteFlow(f, now)
+		s.deleteFlow(f, now, led)
 		s.count.deleted.Add(1)
 	}
 }
@@ -153,80 +246,106 @@ func sameHits(a []hit, b []xlate.Hit) bool {
 }
 
 // deleteFlow takes a megaflow out of datapath and index and credits its last packets.
-// s.mu is held for writing.
-func (s *Switch) deleteFlow(f *megaflow, now time.Time) {
+// s.mu is held for writing, or for reading by who has taken f from the backlog.
+func (s *Switch) deleteFlow(f *megaflow, now time.Time, led *ledger) {
 	f.gone = true
+	// Under one hold, so that nobody finds it who could not use it any more.
+	s.ix.mu.Lock()
 	st, err := s.dp.FlowDel(f.id)
+	s.ix.remove(f)
+	s.ix.mu.Unlock()
 	if err != nil {
 		if !errors.Is(err, dpif.ErrNotExist) && !errors.Is(err, dpif.ErrClosed) {
 			s.opt.Log.Warn("delete megaflow", "id", f.id, "err", err)
 		}
 		st = dpif.FlowStats{Packets: f.packets, Bytes: f.bytes}
 	}
-	s.credit(f, st, now)
-	s.ix.mu.Lock()
-	s.ix.remove(f)
-	s.ix.mu.Unlock()
+	s.credit(f, st, now, led)
 }
 
-// Flush deletes all megaflows.
+// Flush deletes all megaflows that there are now.
 func (s *Switch) Flush() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var w work
-	s.ix.mu.Lock()
-	s.ix.all(&w)
-	s.ix.mu.Unlock()
 	now := s.opt.Now()
-	for _, f := range w.list {
-		s.deleteFlow(f, now)
+	fs := s.ix.snapshot()
+	for len(fs) > 0 {
+		n := min(len(fs), chunk)
+		var led ledger
+		s.mu.Lock()
+		for _, f := range fs[:n] {
+			if !f.gone {
+				s.deleteFlow(f, now, &led)
+			}
+		}
+		led.credit()
+		s.mu.Unlock()
+		fs = fs[n:]
 	}
 }
 
-// credit counts what f counted since the last time at its rules and tables. It
-// returns whether there was anything. s.mu is held for writing.
-func (s *Switch) credit(f *megaflow, st dpif.FlowStats, now time.Time) bool {
+// ledger is what is to be credited to rules, tables and groups, which takes Switch.mu for writing.
+type ledger []entry
+
+type entry struct {
+	hits           []hit
+	groups         []xlate.GroupHit
+	packets, bytes uint64
+	used           time.Time
+}
+
+func (l ledger) credit() {
+	for i := range l {
+		e := &l[i]
+		for _, h := range e.hits {
+			if h.rule != nil {
+				h.rule.Credit(e.packets, e.bytes, e.used)
+				h.br.OF.CreditTable(h.table, e.packets, 0)
+			} else {
+				h.br.OF.CreditTable(h.table, 0, e.packets)
+			}
+		}
+		for _, g := range e.groups {
+			g.Credit(e.packets, e.bytes)
+		}
+	}
+}
+
+// credit enters what f counted since the last time for its rules and tables. It
+// returns whether there was anything. s.mu is held as for deleteFlow.
+func (s *Switch) credit(f *megaflow, st dpif.FlowStats, now time.Time, led *ledger) bool {
 	p, b := f.extraPackets.Swap(0), f.extraBytes.Swap(0)
-	used := time.Time{}
+	used := int64(0)
 	if p > 0 {
 		used = f.created
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if st.Packets > f.packets {
 		p += st.Packets - f.packets
 		b += st.Bytes - min(st.Bytes, f.bytes)
-		used = st.Used
-		if used.IsZero() || used.After(now) {
-			used = now
+		if used = s.since(now); !st.Used.IsZero() {
+			used = min(used, s.since(st.Used))
 		}
 	}
 	f.packets, f.bytes = max(f.packets, st.Packets), max(f.bytes, st.Bytes)
 	f.flags |= st.TCPFlags
-	if used.After(f.used) {
-		f.used = used
-	}
+	f.used = max(f.used, used)
 	if p == 0 {
 		return false
 	}
-	creditHits(f.hits, p, b, f.used)
+	*led = append(*led, entry{f.out.hits, f.out.groups, p, b, s.at(f.used)})
 	return true
 }
 
-func creditHits(hits []hit, p, b uint64, used time.Time) {
-	for _, h := range hits {
-		if h.rule != nil {
-			h.rule.Credit(p, b, used)
-			h.br.OF.CreditTable(h.table, p, 0)
-		} else {
-			h.br.OF.CreditTable(h.table, 0, p)
-		}
-	}
-}
+// since and at turn times into what megaflows hold and back.
+func (s *Switch) since(t time.Time) int64 { return int64(t.Sub(s.epoch)) }
+func (s *Switch) at(ns int64) time.Time   { return s.epoch.Add(time.Duration(ns)) }
 
 // creditOnce counts a packet that no megaflow stands for.
 func (s *Switch) creditOnce(r *xlate.Result, n int, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, h := range r.Hits {
-		creditHits([]hit{{h.Bridge, h.Rule, h.Table}}, 1, uint64(n), now)
+		ledger{{[]hit{{h.Bridge, h.Rule, h.Table}}, nil, 1, uint64(n), now}}.credit()
 	}
+	ledger{{nil, r.Groups, 1, uint64(n), now}}.credit()
 }

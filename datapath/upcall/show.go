@@ -32,22 +32,19 @@ type Megaflow struct {
 // Megaflows calls yield for every megaflow, by ID, until it returns false. No lock is held
 // meanwhile.
 func (s *Switch) Megaflows(yield func(Megaflow) bool) {
-	s.mu.RLock()
-	var w work
-	s.ix.mu.Lock()
-	s.ix.all(&w)
-	s.ix.mu.Unlock()
-	list := make([]Megaflow, 0, len(w.list))
-	for _, f := range w.list {
+	fs := s.ix.snapshot()
+	list := make([]Megaflow, 0, len(fs))
+	for _, f := range fs {
+		f.mu.Lock()
 		list = append(list, Megaflow{
-			ID: f.id, Match: flow.Match{Key: f.expand(), Mask: f.mask.m}, Actions: f.actions, Slow: f.slow, Err: f.err,
+			ID: f.id, Match: flow.Match{Key: f.expand(), Mask: f.mask.m}, Actions: f.out.actions, Slow: f.slow(), Err: f.out.err,
 			Stats: dpif.FlowStats{
 				Packets: f.packets + f.extraPackets.Load(), Bytes: f.bytes + f.extraBytes.Load(),
-				Used: f.used, TCPFlags: f.flags,
+				Used: s.at(f.used), TCPFlags: f.flags,
 			},
 		})
+		f.mu.Unlock()
 	}
-	s.mu.RUnlock()
 	slices.SortFunc(list, func(a, b Megaflow) int { return int(int64(a.ID) - int64(b.ID)) })
 	for _, m := range list {
 		if !yield(m) {
@@ -116,6 +113,7 @@ func (s *Switch) FDBDel(name string, vlan uint16, mac uint64) error {
 }
 
 func (s *Switch) changeFDB(name string, do func(*bridge) ([]fdb.Change, error)) error {
+	defer s.settle(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b, err := s.bridge(name)
@@ -126,11 +124,9 @@ func (s *Switch) changeFDB(name string, do func(*bridge) ([]fdb.Change, error)) 
 	if err != nil {
 		return fmt.Errorf("bridge %s: MAC table: %w", name, err)
 	}
-	var w work
 	s.ix.mu.Lock()
-	s.moved(&w, b.x, ch)
+	s.moved(b.x, ch)
 	s.ix.mu.Unlock()
-	s.revalidate(&w, s.opt.Now())
 	return nil
 }
 

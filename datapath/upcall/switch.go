@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,9 @@ const (
 	DefaultFlowLimit = 200_000
 	// TickInterval is the time between two rounds of statistics and timeouts.
 	TickInterval = 500 * time.Millisecond
+	// maxWorkers bounds the goroutines that translate megaflows anew; one CPU is left to
+	// upcalls.
+	maxWorkers = 4
 )
 
 // Options of a Switch.
@@ -90,6 +94,10 @@ type Switch struct {
 	byDP     map[dpif.Port]*xlate.Port
 	lastPump time.Time
 
+	epoch   time.Time // when the Switch was made
+	workers atomic.Int32
+	wake    chan struct{} // to the workers
+
 	ix     *index
 	nextID atomic.Uint64
 	count  counters
@@ -128,7 +136,8 @@ func New(dp dpif.Datapath, o Options) *Switch {
 	}
 	s := &Switch{
 		dp: dp, opt: o, bridges: make(map[string]*bridge), byDP: make(map[dpif.Port]*xlate.Port),
-		ix: newIndex(), pins: newFair(packetInsPerPort), meters: &meters{dp: dp},
+		ix: newIndex(), pins: newFair(packetInsPerPort), meters: &meters{dp: dp}, epoch: o.Now(),
+		wake: make(chan struct{}, max(1, min(maxWorkers, runtime.GOMAXPROCS(0)-1))),
 	}
 	// IDs are never used twice, also not those of flows left by a process before.
 	last := uint64(0)
@@ -163,9 +172,15 @@ func (s *Switch) Run(ctx context.Context) error {
 		}
 	})
 	wg.Go(func() { s.pins.run(ctx, s.opt.Async) })
+	for range cap(s.wake) {
+		s.workers.Add(1)
+		wg.Go(func() { s.revalidate(ctx) })
+	}
 	err := s.dp.Run(ctx, s.Upcall)
 	cancel()
 	wg.Wait()
+	s.workers.Add(-int32(cap(s.wake)))
+	s.settle(true)
 	if err != nil {
 		return fmt.Errorf("run datapath %s: %w", s.dp.Features().Name, err)
 	}
@@ -191,7 +206,9 @@ const (
 )
 
 // Handle does what an OpenFlow message to a bridge asks for, and returns the
-// replies. It may be called from any goroutine.
+// replies. It may be called from any goroutine. Packets that arrive behind its return are
+// treated by the changed tables; while Run runs, megaflows may lag if a change
+// concerns more than a few hundred, until a barrier is answered (OpenFlow 1.3, 7.3.8).
 func (s *Switch) Handle(name string, c ofproto.ConnInfo, m openflow.Message, now time.Time) []openflow.Message {
 	s.freshen(m, now)
 	if req, ok := m.(*openflow.PortStatsRequest); ok {
@@ -204,11 +221,13 @@ func (s *Switch) Handle(name string, c ofproto.ConnInfo, m openflow.Message, now
 		return []openflow.Message{&openflow.Error{Kind: ofp.BRCEperm, Data: []byte(err.Error())}}
 	}
 	replies, eff := b.x.OF.Handle(c, m, now)
-	s.apply(b, &eff, now)
+	s.apply(b, &eff)
 	s.mu.Unlock()
+	_, barrier := m.(*openflow.BarrierRequest)
+	s.settle(barrier)
 	s.deliver(b.x.Name, &eff)
-	if eff.Out != nil {
-		s.packetOut(name, eff.Out, now)
+	for _, m := range eff.Out {
+		s.packetOut(name, m, now)
 	}
 	return replies
 }
@@ -216,7 +235,8 @@ func (s *Switch) Handle(name string, c ofproto.ConnInfo, m openflow.Message, now
 // freshen brings counters up to date where the answer to m shows them.
 func (s *Switch) freshen(m openflow.Message, now time.Time) {
 	switch m := m.(type) {
-	case *openflow.FlowStatsRequest, *openflow.AggregateRequest, *openflow.TableStatsRequest:
+	case *openflow.FlowStatsRequest, *openflow.AggregateRequest, *openflow.TableStatsRequest, *openflow.GroupStatsRequest,
+		*openflow.Bundle:
 	case *openflow.FlowMod:
 		if m.Command != openflow.FlowDelete && m.Command != openflow.FlowDeleteStrict {
 			return

@@ -24,6 +24,7 @@ func (s *Switch) Trace(r *trace.Request, now time.Time) (string, error) {
 		defer s.mu.RUnlock()
 	} else {
 		s.mu.Lock()
+		defer s.settle(true)
 		defer s.mu.Unlock()
 	}
 	in, err := s.traceIn(r)

@@ -48,15 +48,21 @@ func (c *ctx) action(a action.Action) bool {
 		c.resubmit(a)
 	case action.Clone:
 		c.clone(a.Actions)
+	case action.Group:
+		return c.group(a.ID)
 	case action.Exit:
 		c.exit = true
 	case action.SetField:
 		if c.has(a.Field) {
 			c.setField(a.Field, a.Value, a.Mask.And(flow.Ones(a.Field.Bits())))
+		} else if !a.Legacy {
+			c.notef(NodeWarn, "unmet prerequisites for %v, set_field ignored", a.Field)
 		}
 	case action.Load:
 		if c.has(a.Dst.Field) {
 			c.setField(a.Dst.Field, flow.U128{Lo: a.Value}.Lsh(uint(a.Dst.Ofs)), a.Dst.Mask())
+		} else {
+			c.notef(NodeWarn, "unmet prerequisites for %v, set_field ignored", a.Dst.Field)
 		}
 	case action.Move:
 		if c.has(a.Dst.Field) && c.has(a.Src.Field) {
@@ -105,8 +111,6 @@ func (c *ctx) action(a action.Action) bool {
 
 func name(a action.Action) string {
 	switch a.(type) {
-	case action.Group:
-		return "group"
 	case action.PushMPLS:
 		return "push_mpls"
 	case action.PopMPLS:
@@ -151,6 +155,8 @@ func (c *ctx) output(port action.Port, maxLen uint16, miss bool) {
 		switch {
 		case c.packetOut:
 			r = openflow.ReasonPacketOut
+		case c.inBucket:
+			r = openflow.ReasonGroup
 		case c.inSet:
 			r = openflow.ReasonActionSet
 		}
@@ -245,8 +251,10 @@ func (c *ctx) clone(l action.List) {
 // patch takes the packet into the bridge of peer.
 func (c *ctx) patch(peer *Port) {
 	s := c.save()
-	br, exit, inSet := c.br, c.exit, c.inSet
-	c.br, c.exit, c.inSet = peer.Bridge, false, false
+	// The reason of packet-ins there stays "action set" if that is where we come from, as in
+	// the stock switch.
+	br, exit := c.br, c.exit
+	c.br, c.exit = peer.Bridge, false
 	c.stack, c.stackSize, c.set = nil, 0, nil
 	for i, m := range constant {
 		c.flow[i] &^= m
@@ -259,15 +267,17 @@ func (c *ctx) patch(peer *Port) {
 
 	list := c.enterBridge()
 	if c.mayReceive(peer.No) {
-		c.tableAction(peer.No, 0, true, true)
+		rule := c.rule
+		c.rule = c.tableAction(peer.No, 0, true, true)
 		c.enterLast()
 		c.actionSet()
+		c.rule = rule
 	}
 	c.leave(list)
 	if !errors.Is(c.err, ErrTooManyActions) {
 		c.err = nil // the failure of another bridge is not ours; what it sent before is sent
 	}
-	c.br, c.exit, c.inSet = br, exit, inSet
+	c.br, c.exit = br, exit
 	c.restore(&s)
 }
 

@@ -26,7 +26,8 @@ func (m VLANMode) String() string {
 }
 
 // PriorityTags says when a frame that leaves without VLAN keeps a tag with VID 0
-// for its priority (Port other_config:priority-tags).
+// for its priority (Port other_config:priority-tags). As the stock switch does it: on a port
+// that takes the VLAN's tag away, Always is IfNonzero.
 type PriorityTags uint8
 
 const (

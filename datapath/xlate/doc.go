@@ -35,23 +35,48 @@
 //     same or a lower table, or a patch port, deepens. A translation that exceeds
 //     this, or fails otherwise, drops the packet, earlier outputs included; but a failure
 //     behind a patch port ends the other bridge's part only, and keeps its outputs.
+//
 //   - dec_ttl of a packet whose TTL has run out ends the list of actions that it stands in; a
 //     rule that resubmitted there goes on.
+//
 //   - exit ends everything, the action set and what stands behind a clone included; but an
 //     exit behind a patch port does not end the bridge that sent there.
+//
 //   - resubmit with another in_port searches with it and then goes on with the old one.
+//
 //   - push_vlan makes a tag with VID and PCP 0.
+//
 //   - An output to the port in in_port is left out, IN_PORT excepted.
-//   - An action set without output does nothing.
+//
+//   - An action set without output does nothing. Its packet-ins are of the rule of table 0.
+//
+//   - Writing vlan_tci without its present bit takes all tags away, not only the outermost.
+//
+//   - NORMAL floods no packet with a tag within a tag to access ports.
+//
+//   - A field of a header that the packet lacks is not written: no port of a later fragment.
+//
 //   - Fragments in mode "normal" match as if their ports were 0.
 //
+//   - A bucket of a group is an action set on a copy of the packet; what sets cannot hold
+//     is left out of it. A group that is not there ends the list of actions that names it. Each
+//     bucket executed counts as a resubmit and deepens.
+//
+//   - A select group without "hash" fields chooses by a hash of both ends of the flow
+//     that is computed here, per megaflow, where the stock switch has its datapath hash
+//     (hash(sym_l4), recirc): each flow keeps its bucket, but takes a megaflow of its own.
+//
 // Not there yet, and refused by package ofproto or ended with ErrUnsupported:
-// groups, meters, MPLS push and pop, truncated output, queues (a queue is ignored, as the stock
+// meters, MPLS push and pop, truncated output, queues (a queue is ignored, as the stock
 // switch does where the device has none), conjunction (such a rule does nothing).
+//
+// Where the stock switch loses something, ours does not follow: it keeps more than two tags, and the
+// inner tag in NORMAL where push_vlan made the outer with VID 0; it rewrites IP headers with
+// protocol 0. (Package trace compares the two and names these.)
 //
 // # Side effects
 //
-// There are none. What a packet should cause besides forwarding (addresses to learn, rules
+// There are none. In.Trace asks for a record of each decision (package trace prints it). What a packet should cause besides forwarding (addresses to learn, rules
 // to count at, packets for controllers) is in the Result, and so is what the
 // translation looked at other than the key: rules and misses in Hits, addresses,
 // ports and flooding in Deps. The caller applies and indexes it.

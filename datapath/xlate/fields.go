@@ -52,9 +52,10 @@ func layerOf(f flow.Field) layer {
 		return layerIPv6
 	case flow.FieldIPTOS, flow.FieldIPDSCP, flow.FieldIPECN, flow.FieldIPTTL, flow.FieldIPFrag, flow.FieldIPProto:
 		return layerIP
-	case flow.FieldTPSrc, flow.FieldTPDst, flow.FieldTCPFlags:
+	case flow.FieldTPSrc, flow.FieldTPDst, flow.FieldTCPFlags, flow.FieldTCPSrc, flow.FieldTCPDst,
+		flow.FieldUDPSrc, flow.FieldUDPDst, flow.FieldSCTPSrc, flow.FieldSCTPDst:
 		return layerPorts
-	case flow.FieldICMPType, flow.FieldICMPCode:
+	case flow.FieldICMPType, flow.FieldICMPCode, flow.FieldICMPv6Type, flow.FieldICMPv6Code:
 		return layerICMP
 	case flow.FieldNDTarget, flow.FieldNDSLL, flow.FieldNDTLL, flow.FieldNDReserved, flow.FieldNDOptionsType:
 		return layerND
@@ -95,6 +96,14 @@ func (c *ctx) has(f flow.Field) bool {
 	}
 	switch l {
 	case layerPorts:
+		switch f {
+		case flow.FieldTCPSrc, flow.FieldTCPDst, flow.FieldTCPFlags:
+			return proto == protoTCP
+		case flow.FieldUDPSrc, flow.FieldUDPDst:
+			return proto == protoUDP
+		case flow.FieldSCTPSrc, flow.FieldSCTPDst:
+			return proto == protoSCTP
+		}
 		return proto == protoTCP || proto == protoUDP || proto == protoSCTP
 	case layerICMP:
 		return t == ethIPv4 && proto == protoICMP || t == ethIPv6 && proto == protoICMPv6
@@ -121,6 +130,15 @@ func (c *ctx) setField(f flow.Field, v, m flow.U128) {
 	in := f.Info()
 	switch f {
 	case flow.FieldVLANTCI, flow.FieldVLANVID, flow.FieldDLVLAN, flow.FieldVLANPCP:
+	case flow.FieldInPort:
+		if m.Lo>>16 == 0 {
+			// NXM_OF_IN_PORT, of 16 bits, in which the reserved ports have numbers of their
+			// own. in_port counts always, so that all of it is known.
+			p, _ := regPort(flow.U128{Lo: c.flow.U64(f)&0xffff&^m.Lo | v.Lo&m.Lo})
+			v, m = flow.U128{Lo: uint64(p)}, flow.Ones(32)
+		}
+		c.write(f, v, m)
+		return
 	default:
 		c.write(f, v, m)
 		return
@@ -138,7 +156,9 @@ func (c *ctx) setField(f flow.Field, v, m flow.U128) {
 		return
 	}
 	if bits&flow.VLANPresent != 0 && val&flow.VLANPresent == 0 {
-		c.popTag()
+		for c.tagged() { // "no tag" is what the stock switch makes of it: not the next one
+			c.popTag()
+		}
 		return
 	}
 	c.write(flow.FieldVLANTCI, flow.U128{Lo: uint64(val)}, flow.U128{Lo: uint64(bits)})

@@ -80,6 +80,9 @@ func (c *ctx) normal() {
 		if no == inNo || bundle != "" && p.Bundle == bundle || !p.VLAN.carries(vid) {
 			continue
 		}
+		if p.VLAN.Mode == Access && c.get(flow.FieldCVLANTCI)&0xfff != 0 {
+			continue // the customer's tag within shows that the VLAN is a provider's
+		}
 		if op := c.br.OF.Port(no); op != nil && op.Config&openflow.ConfigNoFlood != 0 {
 			continue
 		}
@@ -102,12 +105,10 @@ func (c *ctx) sendNormal(p *Port, vid uint16) {
 			c.pushTag(tpid8021Q, vid)
 		}
 	case !c.tagged():
-		if p.VLAN.PriorityTags == PriorityAlways {
-			c.pushTag(tpid8021Q, 0)
-		}
+		// No setting adds a tag to a frame that came without.
 	case untag && p.VLAN.PriorityTags == PriorityNever:
 		c.popTag()
-	case p.VLAN.PriorityTags == PriorityAlways || c.get(flow.FieldVLANPCP) != 0:
+	case !untag && p.VLAN.PriorityTags == PriorityAlways || c.get(flow.FieldVLANPCP) != 0:
 		c.setField(flow.FieldDLVLAN, flow.U128{}, flow.Ones(12))
 	default:
 		c.popTag()

@@ -78,6 +78,9 @@ func (c *ctx) pushTag(tpid, tci uint16) {
 	}
 	c.slots(t, second)
 	c.topOrig = made
+	if c.tr != nil {
+		c.tr.tags = max(c.tr.tags, len(c.below)+1)
+	}
 }
 
 // popTag removes the outermost tag; there is one.

@@ -47,6 +47,7 @@ type Trace struct {
 	// Start and Final are the packet at the start and at the end of the tables of the
 	// first bridge, metadata and registers included.
 	Start, Final flow.Key
+	MaxTags      int  // the most VLAN tags that the packet had on its way
 	Cut          bool // MaxTrace was reached
 }
 
@@ -55,6 +56,7 @@ type tracer struct {
 	list    *[]*Node
 	n       int
 	cut     bool
+	tags    int
 	learned []Learn
 }
 

@@ -104,6 +104,7 @@ type twin struct {
 	failed    bool
 	table     uint8
 	rule      *twinRule
+	last      *twinRule // of the search that ended last
 	set       action.List
 	stack     []flow.U128
 	inSet     bool
@@ -118,6 +119,7 @@ func (t *twin) run(br *twinBridge, port action.Port, k flow.Key) {
 	t.p.k.SetU64(flow.FieldActsetOutput, uint64(action.PortUnset))
 	if !t.refuses(port) {
 		t.search(port, 0, true, false)
+		t.rule = t.last
 	}
 	t.runSet()
 	if t.failed {
@@ -176,7 +178,7 @@ func (t *twin) search(port action.Port, table uint8, miss, deeper bool) {
 	} else if miss && t.br.miss && t.br.config[t.in()]&openflow.ConfigNoPacketIn == 0 {
 		t.packetIn(openflow.ReasonImplicitMiss)
 	}
-	t.table, t.rule = oldTable, oldRule
+	t.table, t.rule, t.last = oldTable, oldRule, best
 }
 
 func (t *twin) do(in *action.Instructions) {
@@ -280,6 +282,10 @@ func (t *twin) present(f flow.Field) bool {
 		return et == 0x806
 	case flow.FieldTPSrc, flow.FieldTPDst:
 		return l4 && (proto == 6 || proto == 17)
+	case flow.FieldTCPSrc, flow.FieldTCPDst:
+		return l4 && proto == 6
+	case flow.FieldUDPSrc, flow.FieldUDPDst:
+		return l4 && proto == 17
 	case flow.FieldICMPType, flow.FieldICMPCode:
 		return l4 && (v4 && proto == 1 || v6 && proto == 58)
 	}
@@ -305,7 +311,7 @@ func (t *twin) set1(f flow.Field, v, m flow.U128) {
 			tci |= 0x1000
 		}
 		if tci&0x1000 == 0 {
-			t.p.setTags(rest)
+			t.p.setTags(nil)
 			return
 		}
 		if old.tci == 0 {
@@ -437,7 +443,7 @@ func (t *twin) send(port action.Port) {
 		return
 	}
 	old := *t
-	t.br, t.set, t.stack, t.exit, t.inSet = peer.br, nil, nil, false, false
+	t.br, t.set, t.stack, t.exit = peer.br, nil, nil, false
 	for i := 1; i < 10; i++ {
 		t.p.k[i] = 0
 	}
@@ -445,6 +451,7 @@ func (t *twin) send(port action.Port) {
 	t.p.k.SetU64(flow.FieldActsetOutput, uint64(action.PortUnset))
 	if !t.refuses(peer.port) {
 		t.search(peer.port, 0, true, true)
+		t.rule = t.last
 		t.runSet()
 	}
 	old.out, old.learn, old.resubmits = t.out, t.learn, t.resubmits // a failure there is not ours
@@ -489,7 +496,8 @@ func (t *twin) normal() {
 	} else {
 		for _, p := range t.br.ports {
 			o := t.br.vlan[p]
-			member := o.Mode == Access && o.Tag == vid ||
+			inner := len(t.p.tags) > 1 && t.p.tags[1].tci&0xfff != 0
+			member := o.Mode == Access && o.Tag == vid && !inner ||
 				o.Mode != Access && (o.Mode != Trunk && o.Tag == vid || (o.Mode == Trunk || vid != 0) && (o.Trunks == nil || o.Trunks[vid/64]>>(vid%64)&1 != 0))
 			if p != in && member && t.br.config[p]&openflow.ConfigNoFlood == 0 {
 				to = append(to, p)
@@ -519,7 +527,7 @@ func (t *twin) normal() {
 			case PriorityIfNonzero:
 				keep = tagged && pcp != 0
 			case PriorityAlways:
-				keep = true
+				keep = tagged && (pcp != 0 || !without)
 			}
 		}
 		if keep {

@@ -48,13 +48,14 @@ const (
 	DepPort                 // existence and settings of a port
 	DepFlood                // the set of ports and all their settings
 	DepMeter                // existence of a meter, whose number is Port
+	DepGroup                // a group, or that there is none
 )
 
 // Dep is one such thing.
 type Dep struct {
 	Bridge *Bridge
 	MAC    uint64
-	Port   action.Port
+	Port   action.Port // of DepGroup: the group's number
 	VLAN   uint16
 	Kind   DepKind
 }
@@ -89,6 +90,7 @@ type Result struct {
 	Deps      []Dep
 	Learn     []Learn
 	PacketIns []PacketIn
+	Groups    []GroupHit
 	// Err says why the packet is dropped if the translation failed.
 	Err error
 	// Trace is the record of what was decided, if In asked for it.
@@ -142,6 +144,7 @@ type ctx struct {
 	stackSize int
 	set       action.List
 	inSet     bool
+	inBucket  bool // the list under way is a bucket's own
 	packetOut bool
 }
 
@@ -198,13 +201,13 @@ func Translate(in *In) *Result {
 		c.actions(in.Actions)
 	} else if c.mayReceive(in.InPort) {
 		c.resubmits = -1 // the first search is not one
-		c.tableAction(in.InPort, 0, true, false)
+		c.rule = c.tableAction(in.InPort, 0, true, false)
 		c.enterLast()
 	}
 	c.actionSet()
 
 	if c.tr != nil {
-		r.Trace.Final, r.Trace.Cut = c.flow, c.tr.cut
+		r.Trace.Final, r.Trace.Cut, r.Trace.MaxTags = c.flow, c.tr.cut, c.tr.tags
 	}
 	if c.err != nil {
 		r.Err = c.err
@@ -286,21 +289,22 @@ func (c *ctx) mayReceive(p action.Port) bool {
 }
 
 // tableAction searches a table and does what the rule says. miss: a packet that
-// matches nothing may go to the controllers. deepens: the jump counts for MaxDepth.
-func (c *ctx) tableAction(inPort action.Port, tab uint8, miss, deepens bool) {
+// matches nothing may go to the controllers. deepens: the jump counts for MaxDepth. It returns
+// the rule, or nil.
+func (c *ctx) tableAction(inPort action.Port, tab uint8, miss, deepens bool) *ofproto.Rule {
 	if c.err != nil {
-		return
+		return nil
 	}
 	if c.depth >= MaxDepth {
 		c.fail(ErrTooDeep)
-		return
+		return nil
 	}
 	if c.resubmits >= MaxResubmits {
 		c.fail(ErrTooManyResubmits)
-		return
+		return nil
 	}
-	oldTable, oldRule := c.table, c.rule
-	c.table = tab
+	oldTable, oldRule, inBucket := c.table, c.rule, c.inBucket
+	c.table, c.inBucket = tab, false
 	r, drop := c.lookup(inPort, tab)
 	packetIn := r == nil && miss && !drop && c.wantsMiss()
 	old := c.enterTable(tab, r, drop, packetIn)
@@ -319,7 +323,8 @@ func (c *ctx) tableAction(inPort action.Port, tab uint8, miss, deepens bool) {
 		c.controller(action.Controller{MaxLen: 0xffff, Reason: uint8(openflow.ReasonImplicitMiss)})
 	}
 	c.leave(old)
-	c.table, c.rule = oldTable, oldRule
+	c.table, c.rule, c.inBucket = oldTable, oldRule, inBucket
+	return r
 }
 
 // wantsMiss reports whether a packet that no rule matches goes to the controllers.
@@ -428,10 +433,17 @@ func (c *ctx) setOutput() {
 }
 
 // actionSet executes the action set in the order of OpenFlow 1.3, 5.10 and
-// empties it; after exit it does nothing.
+// empties it; after exit it does nothing. Packet-ins are of c.rule: that of table 0 in the
+// bridge, in a clone that with the clone.
 func (c *ctx) actionSet() {
 	set := c.set
-	if len(set) == 0 || c.err != nil || c.exit {
+	if len(set) == 0 || c.err != nil {
+		return
+	}
+	if c.exit {
+		if c.tr != nil && orderSet(set) != nil {
+			c.leave(c.enterSet()) // nothing of it is executed
+		}
 		return
 	}
 	c.set = nil
@@ -483,7 +495,7 @@ func orderSet(set action.List) (list action.List) {
 			last[queue] = a
 		case action.Group:
 			last[group] = a
-		case action.Output, action.OutputReg, action.OutputTrunc, action.Enqueue, action.Controller:
+		case action.Output:
 			last[output] = a
 		case action.Resubmit:
 			last[resubmit] = a
@@ -529,7 +541,7 @@ func (c *ctx) finalMask() flow.Mask {
 		}
 		return false
 	}
-	ethEnd, netEnd := flow.StageEnd[1], flow.StageEnd[2]
+	ethEnd, netEnd := flow.StageEnd[1], int(flow.FieldTPSrc.Info().Word)
 	if any(netEnd, flow.Words) {
 		if c.ip() {
 			m.SetAll(flow.FieldIPFrag)

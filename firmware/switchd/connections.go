@@ -30,6 +30,7 @@ type bridges struct {
 	ctx       context.Context
 	cfg       Config
 	log       *slog.Logger
+	tls       ofconn.TLS // nil: ssl: and pssl: targets do not open
 	kick      func()
 	noSockets bool // a test that needs none
 
@@ -62,8 +63,8 @@ type ofRemote struct {
 	err      string // why neither is there
 }
 
-func newBridges(ctx context.Context, cfg Config, kick func()) *bridges {
-	return &bridges{ctx: ctx, cfg: cfg, log: cfg.Log.Logger("connmgr"), kick: kick, all: map[string]*ofBridge{}}
+func newBridges(ctx context.Context, cfg Config, tls ofconn.TLS, kick func()) *bridges {
+	return &bridges{ctx: ctx, cfg: cfg, tls: tls, log: cfg.Log.Logger("connmgr"), kick: kick, all: map[string]*ofBridge{}}
 }
 
 // Connected implements ofconn.Handler.
@@ -105,7 +106,8 @@ func (b *ofBridge) Handle(c *ofconn.Conn, r *ofconn.Request) {
 		}
 	}
 	c.Reply(r, replies...)
-	if _, ok := r.Msg.(*openflow.PortMod); ok {
+	switch r.Msg.(type) {
+	case *openflow.PortMod, *openflow.Bundle:
 		b.kick()
 	}
 }
@@ -166,7 +168,7 @@ func (b *bridges) add(w *wanted.BridgeState) *ofBridge {
 		name: w.Name, cfg: b.cfg, kick: b.kick, versions: versions(w.Protocols),
 		doors: map[string]*ofconn.Listener{}, remotes: map[ovsdb.UUID]*ofRemote{},
 	}
-	br.sw = ofconn.New(br, ofconn.Options{Versions: br.versions, Log: b.log.With("bridge", w.Name), Now: b.cfg.Now})
+	br.sw = ofconn.New(br, ofconn.Options{Check: ofproto.Check, Versions: br.versions, Log: b.log.With("bridge", w.Name), Now: b.cfg.Now, TLS: b.tls})
 	b.mu.Lock()
 	b.all[w.Name] = br
 	b.mu.Unlock()

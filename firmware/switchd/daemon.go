@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/weirswitch/weir/firmware/base/pidfile"
+	"github.com/weirswitch/weir/firmware/base/pki"
 	"github.com/weirswitch/weir/firmware/base/stream"
 	"github.com/weirswitch/weir/firmware/base/unixctl"
 	"github.com/weirswitch/weir/firmware/base/vlog"
@@ -29,8 +30,11 @@ import (
 type Config struct {
 	RunDir  string   // of sockets and pid files; made when absent
 	DB      string   // database file; created when absent
-	Remotes []string // of the database server, in the words of package stream
-	PidFile string   // one more pid file; "": none
+	Remotes []string // of the database server, in the words of package server; see ManagerRemotes
+	// TLS names the files of keys, each by path or as db:DATABASE,TABLE,COLUMN
+	// that has the path. What is empty comes from table SSL.
+	TLS     pki.Files
+	PidFile string // one more pid file; "": none
 	Log     *vlog.Set
 	Now     func() time.Time
 
@@ -70,8 +74,12 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	log.Info(fmt.Sprintf("Weir %s, compatible with Open vSwitch %s", cfg.Weir, cfg.Compat))
 
-	srv, err := serveDatabase(cfg, &undo)
-	if err != nil {
+	var srv *server.Server
+	var rec *reconciler
+	kick := func() { rec.Kick() }
+	keys := pki.New(pki.Options{Log: cfg.Log.Logger("stream_ssl"), Now: cfg.Now, Changed: func() { srv.Retry(); kick() }})
+	undo.push(func() error { keys.Close(); return nil })
+	if srv, err = serveDatabase(cfg, keys, &undo); err != nil {
 		return err
 	}
 	devs, err := openDevices()
@@ -80,9 +88,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	undo.push(func() error { devs.links.Close(); return nil })
 
-	var rec *reconciler
-	kick := func() { rec.Kick() }
-	brs := newBridges(ctx, cfg, kick)
+	brs := newBridges(ctx, cfg, keys, kick)
 	rec = newReconciler(cfg, serverStore{srv}, devs, about(cfg), brs, func(k wanted.Kind) (*tier, error) {
 		return openTier(k, cfg, brs, devs)
 	})
@@ -106,22 +112,23 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	undo.push(func() error { stopWatch(); return nil })
+	if err := followKeys(cfg, srv, keys, &undo); err != nil {
+		return err
+	}
 
 	var running sync.WaitGroup
 	var blind error
 	running.Go(func() {
-		if err := devs.watch(ctx, kick); err != nil && ctx.Err() == nil {
+		if err := devs.watch(ctx, rec.Nudge); err != nil && ctx.Err() == nil {
 			blind = fmt.Errorf("devices are not followed any more: %w", err)
 			exit() // a supervisor starts us again; going on blind would be worse
 		}
 	})
 	running.Go(func() { rec.run(ctx) })
-	for _, remote := range cfg.Remotes {
-		if err := srv.AddRemote(remote); err != nil {
-			exit()
-			running.Wait()
-			return errors.Join(err, brs.close(), rec.close(false))
-		}
+	if err := serveRemotes(cfg, srv); err != nil {
+		exit()
+		running.Wait()
+		return errors.Join(err, brs.close(), rec.close(false))
 	}
 	<-ctx.Done()
 	log.Info("exiting")
@@ -170,8 +177,12 @@ func writePidFiles(cfg Config, undo *stack) error {
 
 // serveDatabase opens the database file, creating it when absent, and makes
 // the server for it; remotes come when the switch is ready.
-func serveDatabase(cfg Config, undo *stack) (*server.Server, error) {
+func serveDatabase(cfg Config, tls server.TLS, undo *stack) (*server.Server, error) {
 	log := cfg.Log.Logger("ovsdb_server")
+	var err error
+	if cfg.DB, err = journal.Follow(cfg.DB); err != nil {
+		return nil, fmt.Errorf("database file: %w", err)
+	}
 	if _, err := os.Stat(cfg.DB); errors.Is(err, fs.ErrNotExist) {
 		if err := os.MkdirAll(filepath.Dir(cfg.DB), 0o755); err != nil {
 			return nil, fmt.Errorf("database directory: %w", err)
@@ -189,7 +200,7 @@ func serveDatabase(cfg Config, undo *stack) (*server.Server, error) {
 	if got, want := db.Schema().Name, vswitch.Schema().Name; got != want {
 		return nil, fmt.Errorf("database %s has the schema %q, not %q", cfg.DB, got, want)
 	}
-	srv, err := server.New(server.Options{Log: cfg.Log.Logger("jsonrpc"), Now: cfg.Now})
+	srv, err := server.New(server.Options{Log: cfg.Log.Logger("jsonrpc"), Now: cfg.Now, TLS: tls})
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,13 @@
 // The column cur_cfg is written with the status columns in one transaction, when the
 // configuration is in effect: ovs-vsctl waits for it.
 //
+// # Managers and keys
+//
+// The database server listens on db.sock and follows the Manager table, unless
+// --remote says otherwise; table SSL, or --private-key and its like, name the
+// files of the keys that managers and controllers alike are met with (remotes.go,
+// package pki). What does not open is tried again: the switch goes on without it.
+//
 // # Threads
 //
 // Besides the reconciler: the database server's, the datapaths' (each tier runs

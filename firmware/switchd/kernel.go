@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/weirswitch/weir/datapath/netdev"
+	"github.com/weirswitch/weir/datapath/openflow"
 	"github.com/weirswitch/weir/firmware/switchd/wanted"
 )
 
@@ -106,6 +107,26 @@ func (d *devices) Link(dev wanted.Device) wanted.Link {
 		"tx_packets":           int64(s.TxPackets),
 	}
 	return l
+}
+
+// counters returns the counters of a port's device now, as OpenFlow has them; any
+// goroutine may ask.
+func (d *devices) counters(name string) (openflow.PortStats, bool) {
+	d.mu.Lock()
+	if f, ok := d.far[name]; ok {
+		name = f.Name
+	}
+	d.mu.Unlock()
+	l, err := d.links.ByName(name)
+	if err != nil {
+		return openflow.PortStats{}, false
+	}
+	s := l.Stats
+	return openflow.PortStats{
+		RxPackets: s.RxPackets, RxBytes: s.RxBytes, RxDropped: s.RxDropped, RxErrors: s.RxErrors,
+		RxFrameErr: s.RxFrameErrors, RxOverErr: s.RxOverErrors, RxCRCErr: s.RxCrcErrors,
+		TxPackets: s.TxPackets, TxBytes: s.TxBytes, TxDropped: s.TxDropped, TxErrors: s.TxErrors, Collisions: s.Collisions,
+	}, true
 }
 
 func (d *devices) CreateInternal(name string, mac wanted.MAC, mtu int) error {

@@ -38,6 +38,7 @@ type kernel interface {
 	DeleteInternal(name string) error
 	SetMAC(name string, mac wanted.MAC) error
 	SetMTU(name string, mtu int) error
+	SetUp(name string, up bool) error
 }
 
 // reconciler makes the switch what the database says. All its fields belong to
@@ -61,7 +62,7 @@ type reconciler struct {
 	told     map[string]string // by operation: the error that the log has
 
 	runs, ops, failures uint64 // for coverage/show
-	kick                chan struct{}
+	kick, nudge         chan struct{}
 	asked               chan func()
 }
 
@@ -71,7 +72,7 @@ func newReconciler(cfg Config, db store, devs kernel, about wanted.About, b *bri
 		tiers: map[wanted.Kind]*tier{}, broken: map[wanted.Kind]string{}, attached: map[string]wanted.Attached{},
 		claimed: map[string]bool{},
 		plan:    &wanted.Plan{}, told: map[string]string{},
-		kick: make(chan struct{}, 1), asked: make(chan func()),
+		kick: make(chan struct{}, 1), nudge: make(chan struct{}, 1), asked: make(chan func()),
 	}
 }
 
@@ -82,6 +83,19 @@ func (r *reconciler) Kick() {
 	default:
 	}
 }
+
+// Nudge makes a run within lazyDelay, for what comes in bursts: devices. It never
+// blocks; any goroutine may call it.
+func (r *reconciler) Nudge() {
+	select {
+	case r.nudge <- struct{}{}:
+	default:
+	}
+}
+
+// lazyDelay is how long a change of devices may wait for others, which one run
+// then serves.
+const lazyDelay = 50 * time.Millisecond
 
 // do runs f in the reconciler's goroutine, between two runs, and waits for it.
 func (r *reconciler) do(ctx context.Context, f func()) error {
@@ -100,17 +114,27 @@ func (r *reconciler) run(ctx context.Context) {
 	tick := time.NewTicker(statsInterval)
 	defer tick.Stop()
 	r.Kick()
+	var late <-chan time.Time // when a nudge is to be served; nil: there is none
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case f := <-r.asked:
+			f()
+			continue
+		case <-r.nudge:
+			if late == nil {
+				late = time.After(lazyDelay)
+			}
+			continue
+		case <-late:
+			r.reconcile(false)
 		case <-r.kick:
 			r.reconcile(false)
 		case <-tick.C:
 			r.reconcile(true)
-		case f := <-r.asked:
-			f()
 		}
+		late = nil // the run has seen what the nudge was for
 	}
 }
 
@@ -229,6 +253,8 @@ func (r *reconciler) perform(o wanted.Op) (err error) {
 	case wanted.CloseDatapath:
 		if t := r.tiers[o.Kind]; t != nil {
 			delete(r.tiers, o.Kind)
+			// Its ports have gone with it, also those that would not leave.
+			maps.DeleteFunc(r.attached, func(_ string, a wanted.Attached) bool { return a.Kind == o.Kind })
 			err = t.close()
 		}
 	case wanted.CreateInternal:
@@ -241,6 +267,8 @@ func (r *reconciler) perform(o wanted.Op) (err error) {
 		err = r.devs.SetMAC(o.Name, o.MAC)
 	case wanted.SetMTU:
 		err = r.devs.SetMTU(o.Name, o.MTU)
+	case wanted.SetUp:
+		err = r.devs.SetUp(o.Name, true)
 	case wanted.AddPort:
 		if err = r.tiers[o.Kind].dp.PortAdd(o.No, dpif.PortSpec{Name: o.Leg, Ifindex: o.Ifindex}); err == nil {
 			r.attached[o.Name] = o.Attached

@@ -72,7 +72,7 @@ func newBench(t *testing.T, broken map[wanted.Kind]bool) *bench {
 	t.Cleanup(nl.Close)
 	db := &memoryStore{db: engine.New(vswitch.Schema(), engine.Options{})}
 	cfg := Config{RunDir: t.TempDir(), Now: time.Now, Log: vlog.New(nil, time.Now)}
-	b := newBridges(t.Context(), cfg, func() {})
+	b := newBridges(t.Context(), cfg, nil, func() {})
 	b.noSockets = true
 	r := newReconciler(cfg, db, devs, wanted.About{OVSVersion: "test", DBVersion: "8.3.1"}, b, func(k wanted.Kind) (*tier, error) {
 		if broken[k] {

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"time"
 
+	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/bpf"
 	"github.com/weirswitch/weir/datapath/dpif"
+	"github.com/weirswitch/weir/datapath/openflow"
 	"github.com/weirswitch/weir/datapath/soft"
 	"github.com/weirswitch/weir/datapath/upcall"
 	"github.com/weirswitch/weir/firmware/switchd/wanted"
@@ -94,6 +96,7 @@ func openTier(kind wanted.Kind, cfg Config, b *bridges, devs *devices) (*tier, e
 	}
 	sw := upcall.New(dp, upcall.Options{
 		Now: cfg.Now, Log: cfg.Log.Logger("upcall"), Async: b.async,
+		PortStats: func(_ string, _ action.Port, name string) (openflow.PortStats, bool) { return devs.counters(name) },
 		PortDown: func(_, port string, down bool) {
 			if err := devs.SetUp(port, !down); err != nil {
 				log.Warn("set port as its controller asked", "port", port, "down", down, "err", err)

@@ -88,6 +88,29 @@ func (OS) Lock(path string) (io.Closer, error) {
 	return f, nil
 }
 
+// maxLinks bounds a chain of symbolic links.
+const maxLinks = 40
+
+// Follow returns the path that path leads to by symbolic links, path itself if
+// there is none at its end. The file need not exist: Debian makes
+// /etc/openvswitch/conf.db a link before there is a database. Who does not
+// follow links replaces them: a new file takes the place of the name.
+func Follow(path string) (string, error) {
+	for range maxLinks {
+		to, err := os.Readlink(path)
+		switch {
+		case errors.Is(err, syscall.EINVAL) || errors.Is(err, os.ErrNotExist): // no link
+			return path, nil
+		case err != nil:
+			return "", err
+		case !filepath.IsAbs(to):
+			to = filepath.Dir(path) + "/" + to // not cleaned: .. of a directory that is a link
+		}
+		path = to
+	}
+	return "", fmt.Errorf("follow %s: %w", path, syscall.ELOOP)
+}
+
 // lockName returns the name of a database's lock file, as the stock programs
 // make it: /etc/openvswitch/.conf.db.~lock~ for /etc/openvswitch/conf.db.
 func lockName(path string) string {

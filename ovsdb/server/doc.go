@@ -28,9 +28,25 @@
 // is silent for [Options.Probe] is sent an echo request, and dropped after
 // another such time of silence. A panic in a session ends that session.
 //
+// # Remotes
+//
+// A remote is a name of package stream, or db:DATABASE,TABLE,COLUMN: all that a
+// column names, followed as it changes. The column is a set of names, or refers
+// to rows of a table like Manager, of which the columns target, max_backoff,
+// inactivity_probe and other_config:dscp are read, as far as it has them, and
+// is_connected and status written: at once when somebody comes or goes, every
+// 5 s for the seconds in it. status has for a listener bound_port, n_connections
+// (above 1) and, unlike stock's, last_error, and its seconds only once somebody
+// has come; for a peer that we connect to its state, seconds and last_error;
+// and the locks of the oldest session. A remote that cannot be opened is tried
+// again, with a back-off of 8 s or max_backoff; pssl: without keys listens and
+// refuses handshakes. A remote that goes takes its sessions with it, as in stock.
+//
 // # Bounds (defaults)
 //
-// 64 sessions, 8 MiB in a send buffer that is not empty, 65,536 pending rows a
+// 64 remotes; 64 sessions that came to listeners, a quarter of them on unix sockets
+// only. At that bound the oldest that has not sent a message yet gives way, and
+// if there is none, the new one is refused. 8 MiB in a send buffer that is not empty, 65,536 pending rows a
 // session, 32 MiB of incoming messages, 256 monitors, 256 waiting
 // transactions (1 MiB of them) and 256 locks a session.
 package server

@@ -4,7 +4,9 @@ package server
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/weirswitch/weir/ovsdb"
 	"github.com/weirswitch/weir/ovsdb/jsonrpc"
@@ -38,10 +40,11 @@ func (ss *session) lock(m jsonrpc.Message) ([]byte, error) {
 	ss.locks[name] = true
 	q := ss.s.locks[name]
 	if m.Method == "steal" {
-		ss.s.locks[name] = slices.Insert(q, 0, ss)
 		if len(q) > 0 { // the victim keeps its place behind the thief
-			ss.s.locks[name][1].notify("stolen", jsonStrings([]string{name}))
+			q[0].stolen[name] = true
+			q[0].notify("stolen", jsonStrings([]string{name}))
 		}
+		ss.s.locks[name] = slices.Insert(q, 0, ss)
 		return []byte(`{"locked":true}`), nil
 	}
 	ss.s.locks[name] = append(q, ss)
@@ -63,6 +66,7 @@ func (ss *session) unlockRequest(m jsonrpc.Message) ([]byte, error) {
 // unlock takes the session out of a queue and tells a new owner.
 func (ss *session) unlock(name string) {
 	delete(ss.locks, name)
+	delete(ss.stolen, name)
 	q := ss.s.locks[name]
 	owned := len(q) > 0 && q[0] == ss
 	q = slices.DeleteFunc(q, func(x *session) bool { return x == ss })
@@ -72,6 +76,7 @@ func (ss *session) unlock(name string) {
 	}
 	ss.s.locks[name] = q
 	if owned {
+		delete(q[0].stolen, name)
 		q[0].notify("locked", jsonStrings([]string{name}))
 	}
 }
@@ -80,4 +85,24 @@ func (ss *session) unlock(name string) {
 func (ss *session) hasLock(name string) bool {
 	q := ss.s.locks[name]
 	return len(q) > 0 && q[0] == ss
+}
+
+// lockStatus tells of the session's locks as the status columns do.
+func (ss *session) lockStatus(m map[string]string) {
+	var held, waiting, lost []string
+	for _, name := range slices.Sorted(maps.Keys(ss.locks)) {
+		switch {
+		case ss.hasLock(name):
+			held = append(held, name)
+		case ss.stolen[name]:
+			lost = append(lost, name)
+		default:
+			waiting = append(waiting, name)
+		}
+	}
+	for key, names := range map[string][]string{"locks_held": held, "locks_waiting": waiting, "locks_lost": lost} {
+		if len(names) > 0 {
+			m[key] = strings.Join(names, " ")
+		}
+	}
 }

@@ -5,7 +5,6 @@ package server
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -43,7 +42,7 @@ const (
 type Options struct {
 	Log         *slog.Logger     // nil: slog.DiscardHandler
 	Now         func() time.Time // nil: time.Now
-	TLS         *tls.Config      // nil: ssl: and pssl: remotes are refused
+	TLS         TLS              // nil: ssl: and pssl: remotes do not open
 	MaxSessions int              // 64
 	MaxBacklog  int              // bytes in a send buffer: 8 MiB
 	MaxPending  int              // rows that wait for a slow session: 65,536
@@ -98,13 +97,19 @@ type Server struct {
 	wg     sync.WaitGroup
 
 	limitProto, limitFull, limitAccept, limitKill, limitSync vlog.Limit
+	limitTLS, limitRemotes, limitStatus                      vlog.Limit
+	pokes                                                    chan struct{} // status columns want writing
 
-	mu       sync.Mutex // all below, and everything in sessions but their connection
-	dbs      map[string]*database
-	sessions map[*session]bool
-	locks    map[string][]*session // the first owns, the others wait
-	remotes  map[string]*remote
-	closed   bool
+	mu        sync.Mutex // all below, and everything in sessions but their connection
+	dbs       map[string]*database
+	sessions  map[*session]bool
+	locks     map[string][]*session // the first owns, the others wait
+	names     map[string]bool       // of remotes, as they were added
+	columns   []Column              // those of them that are followed, sorted
+	remotes   map[string]*remote    // by target
+	lastSeq   uint64                // of sessions
+	reporting bool                  // the commit is one of status columns
+	closed    bool
 }
 
 // database is an engine with what hangs on it.
@@ -124,11 +129,14 @@ type database struct {
 func New(o Options) (*Server, error) {
 	o = o.withDefaults()
 	s := &Server{o: o, id: ovsdb.NewUUID(rand.Reader), budget: jsonrpc.NewBudget(o.InputBytes),
-		dbs: map[string]*database{}, sessions: map[*session]bool{}, locks: map[string][]*session{}, remotes: map[string]*remote{}}
+		dbs: map[string]*database{}, sessions: map[*session]bool{}, locks: map[string][]*session{},
+		names: map[string]bool{}, remotes: map[string]*remote{}, pokes: make(chan struct{}, 1)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.AddDatabase(engine.New(vswitch.ServerSchema(), engine.Options{}), nil); err != nil {
 		return nil, err
 	}
+	s.wg.Add(1)
+	go s.report()
 	return s, nil
 }
 
@@ -230,6 +238,9 @@ func (s *Server) committed(d *database, c *engine.Commit) {
 	for _, f := range d.watchers {
 		f(c)
 	}
+	if !s.reporting && s.concerns(d, c) {
+		s.poke()
+	}
 	s.keep(d)
 }
 
@@ -304,8 +315,8 @@ func (s *Server) Close() error {
 	s.closed = true
 	s.cancel()
 	var errs []error
-	for name := range s.remotes {
-		s.removeRemote(name)
+	for _, r := range s.remotes {
+		s.dropRemote(r)
 	}
 	for ss := range s.sessions {
 		ss.kill("server closes")
@@ -332,29 +343,72 @@ func (s *Server) Close() error {
 	return errors.Join(errs...)
 }
 
-// start makes a session of a connection, or refuses it.
-func (s *Server) start(nc net.Conn, name string) *session {
+// start makes a session of a connection that came by r, or refuses it. Those
+// that we accept are bounded: a quarter of the places is for unix sockets,
+// and who has not said anything yet gives way to who comes later.
+func (s *Server) start(nc net.Conn, name string, r *remote) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || len(s.sessions) >= s.o.MaxSessions {
-		if !s.closed {
-			s.limitFull.Log(s.o.Log, s.o.Now(), slog.LevelWarn, "too many sessions, connection refused", "peer", name, "max", s.o.MaxSessions)
-		}
+	_, local := nc.(*net.UnixConn)
+	if s.closed || r.gone {
 		nc.Close()
 		return nil
 	}
-	_, local := nc.(*net.UnixConn)
+	if r.addr.Passive && !s.room(local) {
+		s.limitFull.Log(s.o.Log, s.o.Now(), slog.LevelWarn, "too many sessions, connection refused", "peer", name, "max", s.o.MaxSessions)
+		nc.Close()
+		return nil
+	}
 	lim := jsonrpc.RemoteLimits()
 	if local {
 		lim = jsonrpc.DefaultLimits()
 	}
-	ss := &session{s: s, name: name, nc: nc, conn: jsonrpc.NewConn(nc, lim, s.budget), local: local,
-		byID: map[string]*subscription{}, triggers: map[string]*trigger{}, locks: map[string]bool{},
-		wake: make(chan struct{}, 1), gone: make(chan struct{})}
+	s.lastSeq++
+	ss := &session{s: s, remote: r, seq: s.lastSeq, name: name, nc: nc, conn: jsonrpc.NewConn(nc, lim, s.budget), local: local,
+		byID: map[string]*subscription{}, triggers: map[string]*trigger{}, locks: map[string]bool{}, stolen: map[string]bool{},
+		wake: make(chan struct{}, 1), gone: make(chan struct{}), done: make(chan struct{})}
 	ss.room = sync.NewCond(&s.mu)
 	s.sessions[ss] = true
+	r.joined(ss)
 	s.wg.Add(2)
 	go ss.write()
 	go ss.read()
 	return ss
+}
+
+// room says whether there is a place for one more session that we accept, after
+// making one if it can.
+func (s *Server) room(local bool) bool {
+	all, far := 0, 0
+	for ss := range s.sessions {
+		if ss.remote.addr.Passive && !ss.dead {
+			all++
+			if !ss.local {
+				far++
+			}
+		}
+	}
+	full, farFull := all >= s.o.MaxSessions, far >= s.o.MaxSessions-s.o.MaxSessions/4
+	if !full && (local || !farFull) {
+		return true
+	}
+	silent := oldest(s.sessions, func(ss *session) bool {
+		return ss.remote.addr.Passive && !ss.spoke && !ss.dead && (local || !ss.local) // a stranger takes no place of those who are here
+	})
+	if silent == nil {
+		return false
+	}
+	silent.kill("said nothing, others want its place")
+	return true
+}
+
+// oldest returns the session that was made first of those that ok says, nil if
+// there is none.
+func oldest(sessions map[*session]bool, ok func(*session) bool) (first *session) {
+	for ss := range sessions {
+		if ok(ss) && (first == nil || ss.seq < first.seq) {
+			first = ss
+		}
+	}
+	return first
 }

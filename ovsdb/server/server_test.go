@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -288,6 +289,32 @@ func TestLocks(t *testing.T) {
 	}
 }
 
+// TestStealStatus steals from queues of every length: the victim is the one
+// that has lost the lock, whatever place the queue's array has.
+func TestStealStatus(t *testing.T) {
+	f := serve(t, Options{})
+	var all []*recorder
+	for n := range 6 {
+		name := fmt.Sprintf("L%d", n)
+		for len(all) <= n+1 {
+			all = append(all, f.dial(t))
+		}
+		for i := range n + 1 {
+			all[i].call(t, f.ctx, "lock", `["`+name+`"]`)
+		}
+		all[n+1].call(t, f.ctx, "steal", `["`+name+`"]`)
+		all[0].wait(t, `stolen ["`+name+`"]`)
+		f.mu.Lock()
+		q := f.locks[name]
+		for i, ss := range q {
+			if ss.stolen[name] != (i == 1) {
+				t.Errorf("%d in the queue: number %d has lost the lock: %t", len(q), i, ss.stolen[name])
+			}
+		}
+		f.mu.Unlock()
+	}
+}
+
 func TestReconnectSince(t *testing.T) {
 	f := serve(t, Options{})
 	a := f.dial(t)
@@ -448,12 +475,16 @@ func TestBadPeers(t *testing.T) {
 		defer c.Close()
 		conns = append(conns, c)
 	}
-	io.WriteString(conns[0], `{"method":"ec`)
+	io.WriteString(conns[7], `{"method":"ec`)
 	eventually(t, "sessions:5", f.memory)
+	conns[0].SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := conns[0].Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the oldest that said nothing: %v", err)
+	}
 	if got := good.call(t, f.ctx, "echo", `[1]`); got != "[1]" {
 		t.Errorf("echo beside bad peers: %s", got)
 	}
-	conns[0].Close()
+	conns[7].Close()
 	eventually(t, "sessions:4", f.memory)
 }
 
@@ -561,7 +592,7 @@ func TestActiveRemote(t *testing.T) {
 	if err := f.RemoveRemote(name); err == nil || err.Error() != "no such remote" {
 		t.Errorf("removed twice: %v", err)
 	}
-	for _, bad := range []string{"db:Open_vSwitch,Open_vSwitch,manager_options", "pssl:0", "nonsense", "tcp:"} {
+	for _, bad := range []string{"db:Open_vSwitch,Open_vSwitch", "pssl:0", "nonsense", "tcp:"} {
 		if err := f.AddRemote(bad); err == nil {
 			t.Errorf("%s accepted", bad)
 		}

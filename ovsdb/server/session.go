@@ -20,23 +20,29 @@ import (
 
 // session is one client. All but the connection is under the server's mutex.
 type session struct {
-	s     *Server
-	name  string
-	nc    net.Conn
-	conn  *jsonrpc.Conn
-	local bool // on a unix socket
+	s      *Server
+	remote *remote // by which it came
+	seq    uint64  // the order in which they came
+	name   string
+	nc     net.Conn
+	conn   *jsonrpc.Conn
+	local  bool // on a unix socket
 
 	subs     []*subscription // in the order in which they were made
 	byID     map[string]*subscription
 	triggers map[string]*trigger // by canonical id of the request
 	locks    map[string]bool     // held or waited for
+	stolen   map[string]bool     // of these, those that another took away
 
 	out      []byte // waits for the writer
 	inflight int    // bytes the writer is busy with
 	room     *sync.Cond
 	wake     chan struct{} // there is something for the writer
 	gone     chan struct{} // closed when the session is over
+	done     chan struct{} // closed when all of it is cleaned up
 	dead     bool
+	spoke    bool  // a whole message has come
+	why      error // why it ended, nil: the peer closed it; set before done
 }
 
 // subscription is a monitor with its place.
@@ -54,6 +60,7 @@ func (ss *session) kill(why string, args ...any) {
 		return
 	}
 	ss.dead = true
+	ss.why = errors.New(why)
 	ss.s.limitKill.Log(ss.s.o.Log, ss.s.o.Now(), slog.LevelInfo, "session closed", append([]any{"peer", ss.name, "reason", why}, args...)...)
 	close(ss.gone)
 	ss.nc.Close()
@@ -196,6 +203,7 @@ func (ss *session) read() {
 		m, err := ss.next()
 		if err != nil {
 			ss.explain(err)
+			ss.ended(err)
 			return
 		}
 		if !ss.handle(m) {
@@ -204,15 +212,26 @@ func (ss *session) read() {
 	}
 }
 
-// next reads a message, with probes to a silent peer on TCP.
+// arm sets the time until which the peer may be silent, and returns it; 0: for
+// ever. It is under the mutex, so that a change of the interval is not missed.
+func (ss *session) arm(start time.Time) (probe time.Duration, err error) {
+	ss.s.mu.Lock()
+	defer ss.s.mu.Unlock()
+	var deadline time.Time
+	if probe = ss.remote.set.probe; probe > 0 {
+		deadline = start.Add(probe)
+	}
+	return probe, ss.nc.SetReadDeadline(deadline)
+}
+
+// next reads a message, with probes to a silent peer.
 func (ss *session) next() (jsonrpc.Message, error) {
 	probed := false
 	for {
-		before := ss.conn.Received()
-		if !ss.local && ss.s.o.Probe > 0 {
-			if err := ss.nc.SetReadDeadline(time.Now().Add(ss.s.o.Probe)); err != nil {
-				return jsonrpc.Message{}, err
-			}
+		before, start := ss.conn.Received(), time.Now()
+		probe, err := ss.arm(start)
+		if err != nil {
+			return jsonrpc.Message{}, err
 		}
 		m, err := ss.conn.Read()
 		switch {
@@ -220,6 +239,8 @@ func (ss *session) next() (jsonrpc.Message, error) {
 			return m, err
 		case ss.conn.Received() != before:
 			probed = false
+		case probe == 0 || time.Since(start) < probe:
+			// The interval was changed: look at it anew.
 		case probed:
 			return m, errSilent
 		default:
@@ -232,6 +253,15 @@ func (ss *session) next() (jsonrpc.Message, error) {
 }
 
 var errSilent = errors.New("no answer to the probe")
+
+// ended keeps why the session ends, if nobody killed it.
+func (ss *session) ended(err error) {
+	ss.s.mu.Lock()
+	defer ss.s.mu.Unlock()
+	if !ss.dead && ss.why == nil && !errors.Is(err, io.EOF) {
+		ss.why = err
+	}
+}
 
 // explain logs why a session ends. What the peer can provoke is limited.
 func (ss *session) explain(err error) {
@@ -256,6 +286,7 @@ func (ss *session) handle(m jsonrpc.Message) bool {
 	if ss.dead {
 		return false
 	}
+	ss.spoke = true
 	switch m.Kind {
 	case jsonrpc.Request:
 		ss.request(m)
@@ -291,4 +322,6 @@ func (ss *session) end() {
 	}
 	ss.subs, ss.byID, ss.out = nil, nil, nil
 	delete(ss.s.sessions, ss)
+	ss.remote.left(ss)
+	close(ss.done)
 }

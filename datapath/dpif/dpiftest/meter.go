@@ -31,13 +31,18 @@ func (l *lab) setMeter(id dpif.MeterID, m *dpif.MeterSpec) {
 	l.ok(err)
 }
 
-// got counts the frames that come to a host until none has come for a moment.
-func (l *lab) got(no dpif.Port) (n int) {
+// got counts the frames that come to a host: it waits for as many as must come, then until none
+// has come for a moment.
+func (l *lab) got(no dpif.Port, least int) (n int) {
 	for {
+		wait := quiet
+		if n < least {
+			wait = patience
+		}
 		select {
 		case <-l.hosts[no].in:
 			n++
-		case <-time.After(quiet):
+		case <-time.After(wait):
 			return n
 		}
 	}
@@ -61,10 +66,11 @@ func testMeter(l *lab) {
 	for range 10 {
 		l.send(1, frame)
 	}
-	passed := l.got(2)
+	passed := l.got(2, 3)
 	if most := 4 + int(time.Since(start).Seconds()); passed < 3 || passed > most {
 		l.Fatalf("%d of 10 packets passed a burst of 3, want at most %d", passed, most)
 	}
+	l.eventually("all packets are counted", func() bool { return must(l.dp.MeterStats(7))(l).Packets == 10 })
 	l.meterStats(7, 10, 10*n, uint64(10-passed), uint64(10-passed)*n)
 	if s := must(l.dp.FlowStats(1))(l); s.Packets != 10 {
 		l.Errorf("the flow counted %d packets", s.Packets)
@@ -76,7 +82,7 @@ func testMeter(l *lab) {
 	for range 10 {
 		l.send(1, frame)
 	}
-	if p := l.got(2); p < 4 || p > 7 {
+	if p := l.got(2, 4); p < 4 || p > 7 {
 		l.Errorf("%d of 10 packets passed a burst of 4 packets and a kilobit", p)
 	}
 
@@ -89,7 +95,7 @@ func testMeter(l *lab) {
 	for range 5 {
 		l.send(1, frame)
 	}
-	if p := l.got(2); p < 2 || p > 3 {
+	if p := l.got(2, 2); p < 2 || p > 3 {
 		l.Errorf("%d packets passed, want 1 of Execute and 1 of 5", p)
 	}
 	if s := must(l.dp.MeterStats(7))(l); s.Packets != 7 || s.Bytes != 6*n+100 {
@@ -104,7 +110,7 @@ func testMeter(l *lab) {
 	for range 10 {
 		l.send(1, frame)
 	}
-	if p := l.got(2); p != 10 {
+	if p := l.got(2, 10); p != 10 {
 		l.Errorf("%d of 10 packets passed where there is no meter", p)
 	}
 	if !l.dp.MeterPass(7, 60) {
@@ -139,9 +145,10 @@ func testMeterUserspace(l *lab) {
 	for range sent {
 		l.send(1, frame)
 	}
-	if n := l.got(2); n != 2*sent {
+	if n := l.got(2, 2*sent); n != 2*sent {
 		l.Errorf("%d packets came out, want %d", n, 2*sent)
 	}
+	time.Sleep(quiet)
 	by := map[uint32]int{}
 	for len(l.upcalls) > 0 {
 		by[(<-l.upcalls).Arg]++

@@ -27,6 +27,9 @@ func Check(in *action.Instructions, m *flow.Match, table uint8, v ofp.Version) e
 		return err
 	}
 	w := c // the set is checked against what apply leaves, and changes nothing
+	// The stock switch does not mind there what OpenFlow 1.0 would let through: actions
+	// on headers that the packet need not have. (Seen with write_actions(pop_vlan), dec_ttl.)
+	w.v = ofp.V10
 	if err := w.list(in.Write); err != nil {
 		return err
 	}
@@ -63,6 +66,9 @@ func conjunctions(in *action.Instructions) error {
 type checker struct {
 	m flow.Match
 	v ofp.Version
+	// below has a bit for each tag under the outermost that is known, the outer ones lowest:
+	// whether there is one.
+	below uint64
 }
 
 func (c *checker) list(l action.List) error {
@@ -103,12 +109,17 @@ func (c *checker) setType(t uint16) {
 func (c *checker) one(a action.Action) error {
 	switch a := a.(type) {
 	case action.PushVLAN:
+		c.below <<= 1
+		if flow.PrereqVLAN.Met(&c.m) {
+			c.below |= 1
+		}
 		c.m.SetU64(flow.FieldVLANTCI, flow.VLANPresent)
 	case action.PopVLAN:
 		if err := c.need(a, flow.PrereqVLAN); err != nil {
 			return err
 		}
-		c.m.SetU64(flow.FieldVLANTCI, 0)
+		c.m.SetU64(flow.FieldVLANTCI, c.below&1*flow.VLANPresent)
+		c.below >>= 1
 	case action.SetVLANVID:
 		return c.vlan(a, a.PushIfNone)
 	case action.SetVLANPCP:

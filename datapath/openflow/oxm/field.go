@@ -315,3 +315,41 @@ func HeaderLen(f flow.Field, v ofp.Version) int {
 	}
 	return 0
 }
+
+// DecodeMask reads one entry of a field array, whose value says which bits of the
+// field count (ntr_group_prop_selection_method).
+func DecodeMask(r *ofp.Reader) (f flow.Field, mask flow.U128) {
+	h := readHeader(r, ofp.BMCBadLen)
+	if r.Err() != nil {
+		return
+	}
+	row := h.row()
+	if row == nil || h.mask {
+		r.Failf(ofp.BMCBadField, "field %v of %d bytes", h.id, h.n)
+		return
+	}
+	v, _ := getValue(r.Bytes(int(row.bytes)))
+	s := row.sub()
+	all := row.validBits()
+	if row.port != 0 {
+		if v.IsZero() {
+			return row.field, v
+		}
+		return row.field, flow.Ones(32)
+	}
+	v = v.And(flow.Ones(int(s.N)))
+	if !v.IsZero() && v != all && !row.maskable {
+		r.Failf(ofp.BMCBadMask, "%s: cannot be masked", row.name)
+	}
+	return row.field, v.Lsh(uint(s.Ofs))
+}
+
+// AppendMask writes what DecodeMask reads.
+func AppendMask(w *ofp.Writer, f flow.Field, mask flow.U128, v ofp.Version) {
+	row := rowFor(f, v)
+	if row == nil {
+		return
+	}
+	row.putHeader(w, int(row.bytes), false)
+	putValue(w, mask.Rsh(uint(row.ofs)).And(flow.Ones(8*int(row.bytes))), int(row.bytes))
+}

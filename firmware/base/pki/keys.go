@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/fsnotify/fsnotify"
 )
 
 // Why a configuration cannot be made, in stock's words.
@@ -58,7 +60,9 @@ type Keys struct {
 }
 
 // New returns Keys without files.
-func New(o Options) *Keys {
+func New(o Options) *Keys { return newKeys(o, pollInterval) }
+
+func newKeys(o Options, poll time.Duration) *Keys {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -66,7 +70,8 @@ func New(o Options) *Keys {
 		o.Now = time.Now
 	}
 	k := &Keys{o: o, kick: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
-	go k.watch()
+	w, err := fsnotify.NewWatcher()
+	go k.watch(w, err, poll)
 	return k
 }
 

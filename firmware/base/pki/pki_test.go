@@ -201,7 +201,15 @@ func TestMutual(t *testing.T) {
 	if _, serr := meetConfig(t, &tls.Config{InsecureSkipVerify: true}, ctl.Server()); serr == nil || !strings.Contains(serr.Error(), "certificate") {
 		t.Errorf("no certificate: %v", serr)
 	}
-	// TLS 1.1: refused.
+	// TLS 1.2 is enough, 1.1 is refused.
+	twelve, err := sw.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	twelve.MaxVersion = tls.VersionTLS12
+	if cerr, serr := meetConfig(t, twelve, ctl.Server()); cerr != nil || serr != nil {
+		t.Errorf("TLS 1.2: %v, %v", cerr, serr)
+	}
 	old, err := sw.Client()
 	if err != nil {
 		t.Fatal(err)
@@ -343,6 +351,24 @@ func TestBootstrap(t *testing.T) {
 	}
 }
 
+// On a file system without links the file is written in place, with the same
+// promises but for a crash in the middle.
+func TestWriteInPlace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	if err := writeInPlace(path, []byte("text")); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := os.Stat(path); err != nil || st.Mode() != 0o444 {
+		t.Errorf("%v, %v", st, err)
+	}
+	if err := writeInPlace(path, []byte("other")); !errors.Is(err, os.ErrExist) {
+		t.Errorf("written over: %v", err)
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "text" {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
 // Many connections at once: one file, all dropped.
 func TestBootstrapRace(t *testing.T) {
 	dir := ovsPKI(t, []string{"sw"}, nil)
@@ -430,6 +456,34 @@ func TestRotation(t *testing.T) {
 	<-changed
 	if n := leafName(t, k); !strings.HasPrefix(n, "one ") || k.Err() != nil {
 		t.Errorf("repaired: %s, %v", n, k.Err())
+	}
+}
+
+// A folder that comes later, and one that is replaced, are found by looking.
+func TestFolderComesLater(t *testing.T) {
+	dir := ovsPKI(t, []string{"one", "two"}, nil)
+	live := filepath.Join(dir, "live")
+	k := newKeys(Options{}, 50*time.Millisecond)
+	t.Cleanup(k.Close)
+	k.Set(Files{PrivateKey: live + "/key.pem", Certificate: live + "/cert.pem", CACert: dir + "/switchca.pem"})
+	if _, err := k.Client(); !errors.Is(err, ErrNoKey) || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no folder: %v", err)
+	}
+	for _, name := range []string{"one", "two"} {
+		fresh := filepath.Join(dir, "fresh-"+name)
+		if err := os.Mkdir(fresh, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		copyFile(t, dir+"/"+name+"-privkey.pem", fresh+"/key.pem")
+		copyFile(t, dir+"/"+name+"-cert.pem", fresh+"/cert.pem")
+		os.Rename(live, dir+"/old")
+		if err := os.Rename(fresh, live); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, name, func() bool {
+			_, err := k.Client()
+			return err == nil && strings.HasPrefix(leafName(t, k), name+" ")
+		})
 	}
 }
 

@@ -9,15 +9,15 @@ import (
 )
 
 const (
-	settle = 100 * time.Millisecond // after an event: a rotation has several
-	poll   = 10 * time.Second       // for what inotify does not tell
+	settle       = 100 * time.Millisecond // after an event: a rotation has several
+	pollInterval = 10 * time.Second       // for what inotify does not tell
 )
 
 // watch reads the files again when they change, until stop. Folders are
-// watched, not files: a rotation replaces these.
-func (k *Keys) watch() {
+// watched, not files: a rotation replaces these. At every poll it looks by
+// itself. Here err is why there is no w.
+func (k *Keys) watch(w *fsnotify.Watcher, err error, poll time.Duration) {
 	defer close(k.done)
-	w, err := fsnotify.NewWatcher()
 	if err != nil { // e.g. no inotify instances left
 		k.o.Log.Warn("files of keys are not watched, only looked at", "every", poll, "err", err)
 		w = &fsnotify.Watcher{} // its channels are nil: they never say anything

@@ -53,7 +53,7 @@ func Dial(ctx context.Context, a Addr, cfg *tls.Config) (net.Conn, error) {
 		return c, nil
 	}
 	tc := newTLSConn(c, func(c net.Conn) *tls.Conn { return tls.Client(c, cfg) })
-	if err := tc.HandshakeContext(ctx); err != nil {
+	if err := tc.handshake(ctx); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("dial %s: %w", a, err)
 	}

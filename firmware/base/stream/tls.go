@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -48,8 +49,8 @@ type tlsListener struct {
 	fails   chan error // at most 16 wait; more are dropped
 	done    chan struct{}
 	once    sync.Once
-	err     error // of Close
-	wg      sync.WaitGroup
+	err     error          // of Close
+	loop    sync.WaitGroup // the goroutine that accepts
 
 	mu      sync.Mutex
 	shaking []*handshake // the oldest first; at most max
@@ -62,7 +63,7 @@ type handshake struct {
 
 func newTLSListener(l net.Listener, cfg *tls.Config, limit int, timeout time.Duration) *tlsListener {
 	t := &tlsListener{Listener: l, cfg: cfg, max: limit, timeout: timeout, ready: make(chan net.Conn), fails: make(chan error, 16), done: make(chan struct{})}
-	t.wg.Add(1)
+	t.loop.Add(1)
 	go t.accept()
 	return t
 }
@@ -80,7 +81,8 @@ func (t *tlsListener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close stops listening and the handshakes, and waits until they are over.
+// Close stops listening and cuts the handshakes. It does not wait for these: a
+// slow CPU may be in the middle of a signature, and callers hold mutexes.
 func (t *tlsListener) Close() error {
 	t.once.Do(func() {
 		close(t.done)
@@ -91,7 +93,7 @@ func (t *tlsListener) Close() error {
 		}
 		t.mu.Unlock()
 	})
-	t.wg.Wait()
+	t.loop.Wait()
 	return t.err
 }
 
@@ -101,7 +103,7 @@ func (h *handshake) end(why error) {
 }
 
 func (t *tlsListener) accept() {
-	defer t.wg.Done()
+	defer t.loop.Done()
 	for {
 		nc, err := t.Listener.Accept()
 		if errors.Is(err, net.ErrClosed) {
@@ -130,7 +132,6 @@ func (t *tlsListener) accept() {
 			h.end(net.ErrClosed)
 		default:
 		}
-		t.wg.Add(1)
 		go t.shake(ctx, h)
 	}
 }
@@ -144,13 +145,12 @@ func (t *tlsListener) fail(err error) {
 }
 
 func (t *tlsListener) shake(ctx context.Context, h *handshake) {
-	defer t.wg.Done()
 	defer t.forget(h)
 	defer h.stop(nil)
 	tctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
 	c := newTLSConn(h.nc, func(c net.Conn) *tls.Conn { return tls.Server(c, t.cfg) })
-	err := c.HandshakeContext(tctx)
+	err := c.handshake(tctx)
 	if err == nil { // it keeps its place until Accept takes it
 		select {
 		case t.ready <- c:
@@ -190,6 +190,17 @@ type tlsConn struct {
 func newTLSConn(nc net.Conn, wrap func(net.Conn) *tls.Conn) *tlsConn {
 	raw := &rawConn{Conn: nc}
 	return &tlsConn{wrap(raw), raw}
+}
+
+// handshake does the handshake. It reads what a stranger says through much code,
+// so a panic in it ends this connection alone.
+func (c *tlsConn) handshake(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in the TLS handshake: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return c.HandshakeContext(ctx)
 }
 
 func (c *tlsConn) Close() error {

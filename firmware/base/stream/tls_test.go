@@ -229,6 +229,35 @@ func TestTLSCloseDoesNotWait(t *testing.T) {
 	}
 }
 
+// A panic while a stranger is looked at ends that connection alone.
+func TestTLSPanic(t *testing.T) {
+	cfg := tlsConfig(t)
+	bad := cfg.Clone()
+	n := 0
+	bad.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		if n++; n == 1 {
+			panic("on purpose")
+		}
+		return cfg, nil
+	}
+	l, a := listenTLS(t, bad, 4, time.Minute)
+	if c, err := Dial(context.Background(), a, cfg); err == nil {
+		c.Close()
+		t.Error("a handshake that panicked succeeds")
+	}
+	var he *HandshakeError
+	if _, err := l.Accept(); !errors.As(err, &he) || !strings.Contains(err.Error(), "on purpose") {
+		t.Errorf("told %v", err)
+	}
+	tlsHello(t, l, a, cfg)
+
+	mad := cfg.Clone()
+	mad.VerifyConnection = func(tls.ConnectionState) error { panic("on purpose") }
+	if c, err := Dial(context.Background(), a, mad); err == nil || !strings.Contains(err.Error(), "on purpose") {
+		t.Errorf("dialled %v, %v", c, err)
+	}
+}
+
 func TestDSCP(t *testing.T) {
 	tos := func(c syscall.Conn) (v int) {
 		rc, err := c.SyscallConn()

@@ -15,5 +15,6 @@
 // against other commands; it must not block for long.
 //
 // Bounds: [MaxConns] connections, 64 kB a request. A connection beyond the
-// bound is closed at once.
+// bound takes the place of the oldest that has no request under way; if all have
+// one, it is closed at once.
 package unixctl

@@ -20,8 +20,12 @@ import (
 	"github.com/weirswitch/weir/ovsdb/jsonrpc"
 )
 
-// MaxConns is how many connections a server serves at once.
+// MaxConns is how many connections a server serves at once. One more takes the
+// place of the oldest that waits for nothing, and is refused if there is none.
 const MaxConns = 32
+
+// warnInterval is the least time between two log lines that peers can provoke.
+const warnInterval = time.Second
 
 // replyTimeout is how long a client may take to read its answer.
 const replyTimeout = 10 * time.Second
@@ -53,18 +57,26 @@ type Server struct {
 	log     *slog.Logger
 	version string
 
-	mu    sync.Mutex // commands, conns, closed; and only one command runs
-	cmds  map[string]Command
-	run   sync.Mutex
-	conns map[net.Conn]bool
-	done  bool
-	wg    sync.WaitGroup
+	mu      sync.Mutex // all below but run, which lets only one command run
+	cmds    map[string]Command
+	run     sync.Mutex
+	conns   map[net.Conn]*peer
+	lastSeq uint64 // of conns
+	warned  time.Time
+	done    bool
+	wg      sync.WaitGroup
+}
+
+// peer is what the server knows of a connection.
+type peer struct {
+	seq  uint64 // the order in which they came
+	busy bool   // with a request, until its answer is written
 }
 
 // NewServer returns a server with these commands. version is the answer to the
 // command of that name, e.g. "ovs-vswitchd (Open vSwitch) 3.1.0".
 func NewServer(version string, log *slog.Logger, cmds ...Command) *Server {
-	s := &Server{log: log, version: version, cmds: map[string]Command{}, conns: map[net.Conn]bool{}}
+	s := &Server{log: log, version: version, cmds: map[string]Command{}, conns: map[net.Conn]*peer{}}
 	list := func([]string) (string, error) { return s.list(), nil }
 	s.Add(Command{Name: "list-commands", Run: list}, Command{Name: "help", Run: list},
 		Command{Name: "version", Run: func([]string) (string, error) { return s.version, nil }})
@@ -109,19 +121,57 @@ func (s *Server) Serve(l net.Listener) error {
 			return fmt.Errorf("unixctl: accept: %w", err)
 		}
 		s.mu.Lock()
-		full := len(s.conns) >= MaxConns || s.done
-		if !full {
-			s.conns[c] = true
+		ok, warn := s.room(time.Now())
+		if ok {
+			s.lastSeq++
+			s.conns[c] = &peer{seq: s.lastSeq}
 			s.wg.Add(1)
 		}
 		s.mu.Unlock()
-		if full {
-			s.log.Warn("too many control connections", "max", MaxConns)
+		if warn {
+			s.log.Warn("too many control connections", "max", MaxConns, "refused", !ok)
+		}
+		if !ok {
 			c.Close()
 			continue
 		}
 		go s.session(c)
 	}
+}
+
+// room says whether there is a place for one more connection, after making one
+// if it can, and whether the log is to be told. s.mu is held.
+func (s *Server) room(now time.Time) (ok, warn bool) {
+	if s.done || len(s.conns) < MaxConns {
+		return !s.done, false
+	}
+	if now.Sub(s.warned) >= warnInterval {
+		s.warned, warn = now, true
+	}
+	var oldest net.Conn
+	for c, p := range s.conns {
+		if !p.busy && (oldest == nil || p.seq < s.conns[oldest].seq) {
+			oldest = c
+		}
+	}
+	if oldest == nil {
+		return false, warn
+	}
+	delete(s.conns, oldest)
+	oldest.Close() // its goroutine ends
+	return true, warn
+}
+
+// busy marks a connection; false if it has lost its place.
+func (s *Server) busy(nc net.Conn, busy bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.conns[nc]
+	if p == nil {
+		return false
+	}
+	p.busy = busy
+	return true
 }
 
 // Close ends all connections and waits for them. The listener is the caller's.
@@ -163,6 +213,9 @@ func (s *Server) session(nc net.Conn) {
 		if m.Kind != jsonrpc.Request {
 			return // as stock
 		}
+		if !s.busy(nc, true) {
+			return
+		}
 		text, cmd, err := s.call(m)
 		nc.SetWriteDeadline(time.Now().Add(replyTimeout))
 		if err != nil {
@@ -177,6 +230,7 @@ func (s *Server) session(nc net.Conn) {
 		if err != nil {
 			return
 		}
+		s.busy(nc, false)
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -178,27 +180,66 @@ func TestAppctl(t *testing.T) {
 	}
 }
 
+// TestTooManyConns fills all places: first with clients that say nothing, which
+// give way, then with clients that wait for an answer, which do not. The log
+// gets one line a second at most, however many come.
 func TestTooManyConns(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "c.ctl")
-	start(t, path)
+	release := make(chan struct{})
+	s := start(t, path, Command{Name: "wait", Run: func([]string) (string, error) { <-release; return "", nil }})
+	var log lockedText
+	s.log = slog.New(slog.NewTextHandler(&log, nil)) // nobody has come yet
 	var held []net.Conn
-	defer func() {
-		for _, c := range held {
-			c.Close()
-		}
-	}()
-	for range MaxConns {
+	hold := func(request string) {
+		t.Helper()
 		c, err := net.Dial("unix", path)
 		if err != nil {
 			t.Fatal(err)
 		}
+		t.Cleanup(func() { c.Close() })
 		held = append(held, c)
+		if _, err := io.WriteString(c, request); err != nil && !errors.Is(err, syscall.EPIPE) {
+			t.Fatal(err)
+		}
+	}
+	began := time.Now()
+	for range 4 * MaxConns {
+		hold(`{"method":"ver`)
+	}
+	if v := exchange2(path); v == nil {
+		t.Error("clients that say nothing keep others out")
+	}
+	held[0].SetReadDeadline(time.Now().Add(2 * time.Second))
+	if _, err := held[0].Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the oldest silent connection is not closed: %v", err)
+	}
+	busy := func() (n int) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, p := range s.conns {
+			if p.busy {
+				n++
+			}
+		}
+		return n
+	}
+	for n := range MaxConns {
+		hold(`{"method":"wait","params":[],"id":0}`)
+		for i := 0; busy() <= n; i++ { // before it is the oldest that waits for nothing
+			if i == 500 {
+				t.Fatalf("%d requests are under way, want %d", busy(), n+1)
+			}
+			time.Sleep(2 * time.Millisecond)
+		}
 	}
 	if v := exchange2(path); v != nil {
 		t.Errorf("connection %d is served: %v", MaxConns+1, v)
 	}
-	held[0].Close()
-	for i := 0; ; i++ { // the place is free again, once the server noticed
+	if lines, most := strings.Count(log.String(), "too many control connections"), 1+int(time.Since(began)/warnInterval); lines < 1 || lines > most {
+		t.Errorf("%d lines in the log, want 1 to %d", lines, most)
+	}
+	close(release)
+	for i := 0; ; i++ { // places are free again, once the answers are written
 		if v := exchange2(path); v != nil {
 			break
 		}
@@ -207,6 +248,24 @@ func TestTooManyConns(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+// lockedText is a log.
+type lockedText struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 func exchange2(path string) map[string]any {

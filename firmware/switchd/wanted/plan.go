@@ -71,6 +71,9 @@ type (
 		Name string
 		MTU  int
 	}
+	// SetUp sets a device up. That is done once, when it becomes a port: who
+	// sets it down afterwards is not overruled.
+	SetUp struct{ Name string }
 	// AddPort makes a device a port of a datapath.
 	AddPort struct {
 		Name string // of the interface
@@ -89,6 +92,7 @@ func (o CreateInternal) String() string { return fmt.Sprintf("create internal %s
 func (o DeleteInternal) String() string { return "delete internal " + o.Name }
 func (o SetMAC) String() string         { return fmt.Sprintf("set %s mac %v", o.Name, o.MAC) }
 func (o SetMTU) String() string         { return fmt.Sprintf("set %s mtu %d", o.Name, o.MTU) }
+func (o SetUp) String() string          { return fmt.Sprintf("set %s up", o.Name) }
 func (o AddPort) String() string {
 	return fmt.Sprintf("add port %s to %v as %d (%s, ifindex %d)", o.Name, o.Kind, o.No, o.Leg, o.Ifindex)
 }
@@ -372,6 +376,9 @@ func (p *planner) datapathPorts(book *Book) {
 		}
 		if !attached {
 			p.before(AddPort{name, w})
+			if d := p.have.Devices[name]; !d.Up && !d.Ours {
+				p.before(SetUp{name})
+			}
 		}
 	}
 	for i := range p.plan.Bridges {

@@ -49,7 +49,7 @@ var commandNames = []string{"ADD", "MOD", "MOD_STRICT", "DEL", "DEL_STRICT"}
 
 func (p *printer) flowMod(m *openflow.FlowMod) {
 	p.printf(" %s", commandNames[min(int(m.Command), len(commandNames)-1)])
-	if m.Table != 0 && !(m.Table == openflow.TableAll && p.version == ofp.V10) {
+	if m.Table != 0 {
 		p.WriteString(" table:" + p.table(m.Table))
 	}
 	p.WriteByte(' ')
@@ -138,7 +138,9 @@ func (p *printer) filter(f *openflow.FlowFilter) {
 	if f.OutPort != action.PortAny {
 		p.WriteString(" out_port=" + p.port(f.OutPort))
 	}
-	p.WriteString(" " + f.Match.Text(p.Ports))
+	if s := f.Match.Text(p.Ports); s != "" {
+		p.WriteString(" " + s)
+	}
 }
 
 var removedNames = []string{"idle", "hard", "delete", "group_delete", "meter_delete", "eviction"}

@@ -11,6 +11,12 @@ import (
 	"github.com/weirswitch/weir/datapath/packet"
 )
 
+// maxVLANs is how many VLAN tags of a packet are printed.
+const maxVLANs = 2
+
+// ip4Len is the length of an IPv4 header without options, bytes.
+const ip4Len = 20
+
 var reasonNames = []string{"no_match", "action", "invalid_ttl", "action_set", "group", "packet_out", "explicit_miss", "implicit_miss"}
 
 func (p *printer) packetIn(m *openflow.PacketIn) {
@@ -49,10 +55,10 @@ func (p *printer) packetIn(m *openflow.PacketIn) {
 		}
 		p.WriteByte('\n')
 	}
-	if p.Verbosity >= 0 {
+	if p.Verbosity > 0 {
 		p.WriteString(Packet(m.Data))
 	}
-	if p.Verbosity > 0 {
+	if p.Verbosity > 2 {
 		p.WriteString(Hex(m.Data, 0, false))
 	}
 }
@@ -82,7 +88,7 @@ func (p *printer) packetOut(m *openflow.PacketOut) {
 func Packet(data []byte) string {
 	var k flow.Key
 	var l packet.Layers
-	packet.Parse(data, &packet.Meta{}, packet.DefaultMaxVLANs, &k, &l)
+	packet.Parse(data, &packet.Meta{}, maxVLANs, &k, &l)
 	m := flow.Match{}
 	copyField := func(f flow.Field) { m.Set(f, k.Get(f)) }
 	for _, f := range []flow.Field{flow.FieldEthSrc, flow.FieldEthDst, flow.FieldEthType, flow.FieldVLANTCI} {
@@ -97,11 +103,15 @@ func Packet(data []byte) string {
 		flow.FieldIPv6Src, flow.FieldIPv6Dst, flow.FieldIPv6Label, flow.FieldARPSPA, flow.FieldARPTPA, flow.FieldARPOp,
 		flow.FieldARPSHA, flow.FieldARPTHA, flow.FieldMPLSLabel, flow.FieldMPLSTC, flow.FieldMPLSTTL, flow.FieldMPLSBOS,
 		flow.FieldTPSrc, flow.FieldTPDst, flow.FieldICMPType, flow.FieldICMPCode, flow.FieldICMPv6Type, flow.FieldICMPv6Code,
-		flow.FieldTCPFlags, flow.FieldNDTarget, flow.FieldNDSLL, flow.FieldNDTLL,
+		flow.FieldTCPFlags, flow.FieldNDTarget,
 	} {
 		if m.Has(f) {
 			copyField(f)
 		}
+	}
+	if m.Has(flow.FieldNDTarget) { // both, whichever kind it is
+		copyField(flow.FieldNDSLL)
+		copyField(flow.FieldNDTLL)
 	}
 	return m.String() + checksum(data, &l) + "\n"
 }
@@ -109,27 +119,32 @@ func Packet(data []byte) string {
 // checksum writes the checksum of the transport header if it is there.
 func checksum(data []byte, l *packet.Layers) string {
 	ofs, name := 0, ""
+	at, proto := l.L4, l.Proto
+	if at == 0 && l.Net == packet.NetIPv4 && l.L3+ip4Len <= len(data) {
+		// The stock tool looks there in later fragments, too.
+		at, proto = l.L3+int(data[l.L3]&15)*4, data[l.L3+9]
+	}
 	switch {
-	case l.L4 == 0:
+	case at == 0:
 		return ""
-	case l.Proto == packet.ProtoTCP:
+	case proto == packet.ProtoTCP:
 		ofs, name = 16, "tcp_csum"
-	case l.Proto == packet.ProtoUDP:
+	case proto == packet.ProtoUDP:
 		ofs, name = 6, "udp_csum"
-	case l.Proto == packet.ProtoSCTP:
-		if l.L4+12 > len(data) {
+	case proto == packet.ProtoSCTP:
+		if at+12 > len(data) {
 			return ""
 		}
-		return fmt.Sprintf(" sctp_csum:%x", binary.BigEndian.Uint32(data[l.L4+8:]))
-	case l.Proto == packet.ProtoICMP:
+		return fmt.Sprintf(" sctp_csum:%x", binary.BigEndian.Uint32(data[at+8:]))
+	case proto == packet.ProtoICMP:
 		ofs, name = 2, "icmp_csum"
-	case l.Proto == packet.ProtoICMPv6:
+	case proto == packet.ProtoICMPv6:
 		ofs, name = 2, "icmp6_csum"
 	default:
 		return ""
 	}
-	if l.L4+ofs+2 > len(data) {
+	if at+ofs+2 > len(data) {
 		return ""
 	}
-	return fmt.Sprintf(" %s:%x", name, u16(data[l.L4+ofs:]))
+	return fmt.Sprintf(" %s:%x", name, u16(data[at+ofs:]))
 }

@@ -3,9 +3,11 @@
 package ofprint
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/weirswitch/weir/datapath/action"
@@ -87,6 +89,15 @@ func (p *printer) portDesc(d *openflow.PortDesc) {
 		now, most = speedOf(d.Curr), speedOf(d.Supported)
 	}
 	p.printf("     speed: %d Mbps now, %d Mbps max\n", now, most)
+}
+
+// portDescs writes ports by their numbers.
+func (p *printer) portDescs(ds []openflow.PortDesc) {
+	ds = slices.Clone(ds)
+	slices.SortFunc(ds, func(a, b openflow.PortDesc) int { return cmp.Compare(a.No, b.No) })
+	for i := range ds {
+		p.portDesc(&ds[i])
+	}
 }
 
 func (p *printer) portStatus(m *openflow.PortStatus) {
@@ -245,9 +256,7 @@ func (p *printer) features(m *openflow.FeaturesReply) {
 		p.WriteString(" " + s)
 	}
 	p.WriteByte('\n')
-	for i := range m.Ports {
-		p.portDesc(&m.Ports[i])
-	}
+	p.portDescs(m.Ports)
 }
 
 var fragNames = [...]string{"normal", "drop", "reassemble", "nx-match"}

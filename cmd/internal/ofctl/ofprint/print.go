@@ -69,7 +69,7 @@ func Message(raw []byte, o Options) string {
 		return p.String() + Hex(raw, 0, true)
 	case h.Len != len(raw):
 		if h.Len > len(raw) {
-			p.printf("(***truncated to %d bytes from %d***)\n", len(raw), h.Len)
+			p.printf("%s (xid=0x%x):\n(***truncated to %d bytes from %d***)\n", Name(raw), h.XID, len(raw), h.Len)
 		} else {
 			p.printf("(***only uses %d bytes out of %d***)\n", h.Len, len(raw))
 		}
@@ -245,9 +245,7 @@ func (p *printer) multipart(m openflow.Message) {
 		}
 	case *openflow.PortDescReply:
 		p.WriteByte('\n')
-		for i := range m.Ports {
-			p.portDesc(&m.Ports[i])
-		}
+		p.portDescs(m.Ports)
 	case *openflow.QueueStatsRequest:
 		p.queueRequest(m)
 	case *openflow.QueueStatsReply:

@@ -17,25 +17,32 @@ import (
 // together. same compares two, one writes the body of one; prev is -1 for the
 // first.
 func (p *printer) ditto(ids []uint8, names []string, same func(a, b int) bool, one func(i, prev int)) {
-	for i := 0; i < len(ids); {
-		n := 0
-		for i > 0 && i+n < len(ids) && same(i+n, i+n-1) {
-			n++
+	number := func(i int) string {
+		if names[i] == "" {
+			return fmt.Sprint(ids[i])
 		}
-		p.WriteByte('\n')
-		switch {
-		case n == 0:
-			p.WriteString("  table " + p.table(ids[i]))
-			if names[i] != "" && p.Tables[ids[i]] != names[i] {
-				p.printf(" (%q)", names[i])
-			}
-			p.WriteString(":\n")
+		return fmt.Sprintf("%d (%q)", ids[i], names[i])
+	}
+	together := false // with the line before
+	for i := 0; i < len(ids); {
+		if i == 0 || !same(i, i-1) {
+			p.WriteString("\n  table " + number(i) + ":\n")
+			together = false
 			one(i, i-1)
 			i++
 			continue
-		case n == 1:
-			p.printf("  table %d: ditto\n", ids[i])
-		default:
+		}
+		n := 1
+		for names[i] == "" && i+n < len(ids) && names[i+n] == "" && same(i+n, i+n-1) {
+			n++
+		}
+		if !together {
+			p.WriteByte('\n')
+		}
+		together = names[i] != ""
+		if n == 1 {
+			p.WriteString("  table " + number(i) + ": ditto\n")
+		} else {
 			p.printf("  tables %d...%d: ditto\n", ids[i], ids[i+n-1])
 		}
 		i += n
@@ -105,7 +112,7 @@ func (p *printer) tableStats(m *openflow.TableStatsReply) {
 	}
 	same := func(a, b int) bool {
 		x, y := &m.Tables[a], &m.Tables[b]
-		return features(a, b) && x.Active == y.Active && x.Lookups == y.Lookups && x.Matched == y.Matched && x.Name == y.Name
+		return features(a, b) && x.Active == y.Active && x.Lookups == y.Lookups && x.Matched == y.Matched
 	}
 	p.ditto(ids, names, same, func(i, prev int) {
 		t := &m.Tables[i]
@@ -120,8 +127,14 @@ func (p *printer) tableStats(m *openflow.TableStatsReply) {
 	})
 }
 
-// tableFeatures writes what tables can match and set. Which instructions and
-// actions there are is not kept by the codec.
+// TableFeatures writes what tables can match and set, from all parts of a reply.
+// Which instructions and actions there are is not kept by the codec.
+func TableFeatures(ts []openflow.TableFeatures, o Options) string {
+	p := &printer{Options: o}
+	p.tableFeatures(&openflow.TableFeaturesReply{Tables: ts})
+	return strings.TrimPrefix(p.String(), "\n")
+}
+
 func (p *printer) tableFeatures(m *openflow.TableFeaturesReply) {
 	ids, names := make([]uint8, len(m.Tables)), make([]string, len(m.Tables))
 	for i, t := range m.Tables {
@@ -132,7 +145,7 @@ func (p *printer) tableFeatures(m *openflow.TableFeaturesReply) {
 		// A table leads to those behind it: one fewer than the one before.
 		next := len(x.Next) == len(y.Next) || len(x.Next)+1 == len(y.Next) && slices.Equal(x.Next, y.Next[1:]) && len(x.Next) > 0
 		return next && x.MetadataMatch == y.MetadataMatch && x.MetadataMask == y.MetadataMask && x.MaxEntries == y.MaxEntries &&
-			x.Name == y.Name && slices.Equal(x.Match, y.Match) && slices.Equal(x.Wildcards, y.Wildcards) && slices.Equal(x.SetField, y.SetField)
+			slices.Equal(x.Match, y.Match) && slices.Equal(x.Wildcards, y.Wildcards) && slices.Equal(x.SetField, y.SetField)
 	}
 	p.ditto(ids, names, same, func(i, prev int) {
 		t := &m.Tables[i]

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ofproto
+
+import (
+	"errors"
+	"time"
+
+	"github.com/weirswitch/weir/datapath/openflow"
+	"github.com/weirswitch/weir/datapath/openflow/ofp"
+)
+
+// Check refuses what no state of a bridge can accept: a message for a bundle is refused
+// when it is added, not when the bundle is committed.
+func Check(m openflow.Message) error {
+	if m, ok := m.(*openflow.FlowMod); ok {
+		switch {
+		case m.Table == HiddenTable:
+			return ofp.BRCEperm
+		case m.BufferID != openflow.NoBuffer && m.Command < openflow.FlowDelete:
+			return ofp.BRCBufferUnknown
+		}
+	}
+	return nil
+}
+
+// commit applies a bundle, in order and as a whole: at the first message that is refused everything
+// is taken back, and the tables are as before. Nobody sees a state between, because the caller has
+// the Bridge for itself throughout. Its packet_outs see the state after it.
+func (b *Bridge) commit(c ConnInfo, m *openflow.Bundle, now time.Time) (replies []openflow.Message, eff Effects) {
+	u := &undoLog{b: b}
+	b.undo = u
+	for i := range m.Added {
+		e, err := b.bundled(c, m, i, now)
+		if err == nil {
+			eff.merge(&e)
+			continue
+		}
+		b.undo = nil
+		u.rollback()
+		return []openflow.Message{
+			&openflow.Error{Kind: kindOf(err), Of: m.Added[i]}, &openflow.Error{Kind: ofp.BFCMsgFailed},
+		}, Effects{}
+	}
+	b.undo = nil
+	return []openflow.Message{&openflow.BundleControl{ID: m.ID, Type: openflow.BundleCommitReply}}, eff
+}
+
+// bundled applies the message with index i.
+func (b *Bridge) bundled(c ConnInfo, bundle *openflow.Bundle, i int, now time.Time) (eff Effects, err error) {
+	m, err := bundle.Message(i)
+	if err != nil {
+		return eff, err
+	}
+	switch m := m.(type) {
+	case *openflow.FlowMod:
+		return b.flowMod(c, m, now)
+	case *openflow.GroupMod:
+		return b.GroupMod(m, now)
+	case *openflow.PortMod:
+		if eff, err = b.portMod(m); err != nil {
+			err = ofp.BFCMsgFailed // the stock switch's word for it here
+		}
+		return eff, err
+	case *openflow.PacketOut:
+		if err = b.checkPacketOut(m); err == nil {
+			eff.Out = append(eff.Out, m)
+		}
+		return eff, err
+	}
+	return eff, ofp.BFCMsgUnsup
+}
+
+// merge adds what came after.
+func (e *Effects) merge(o *Effects) {
+	e.Changes = append(e.Changes, o.Changes...)
+	e.Fragments = e.Fragments || o.Fragments
+	e.Ports = append(e.Ports, o.Ports...)
+	e.Groups = append(e.Groups, o.Groups...)
+	for no, down := range o.PortDown {
+		if e.PortDown == nil {
+			e.PortDown = o.PortDown
+			break
+		}
+		e.PortDown[no] = down
+	}
+	e.Async = append(e.Async, o.Async...)
+	e.Out = append(e.Out, o.Out...)
+}
+
+func kindOf(err error) ofp.Kind {
+	var k ofp.Kind
+	if !errors.As(err, &k) {
+		k = ofp.BRCEperm
+	}
+	return k
+}

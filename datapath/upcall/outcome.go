@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package upcall
+
+import (
+	"hash/maphash"
+	"slices"
+
+	"github.com/weirswitch/weir/datapath/dpif"
+	"github.com/weirswitch/weir/datapath/xlate"
+)
+
+// outcome is what a translation yielded: what is done with packets, and what is to be
+// credited and learned. It never changes; megaflows with equal ones share it.
+type outcome struct {
+	actions []dpif.Action
+	pis     []xlate.PacketIn
+	hits    []hit
+	groups  []xlate.GroupHit
+	learn   []xlate.Learn
+	err     error
+
+	hash uint64
+	next *outcome // with the same hash
+	n    int      // megaflows that have it; guarded by index.mu
+}
+
+// is reports whether r yields o again.
+func (o *outcome) is(r *xlate.Result) bool {
+	return o.does(r) && sameHits(o.hits, r.Hits) && slices.Equal(o.groups, r.Groups) && slices.Equal(o.learn, r.Learn) && sameErr(o.err, r.Err)
+}
+
+// does reports whether r does the same with packets.
+func (o *outcome) does(r *xlate.Result) bool {
+	return slices.Equal(o.actions, r.Actions) && slices.EqualFunc(o.pis, r.PacketIns, equalPI)
+}
+
+func sameErr(a, b error) bool {
+	return a == nil && b == nil || a != nil && b != nil && a.Error() == b.Error()
+}
+
+// outcomes are those in use. Those with packet-ins, of which each has its own metadata,
+// are not looked for.
+type outcomes struct {
+	seed   maphash.Seed
+	byHash map[uint64]*outcome
+}
+
+func newOutcomes() outcomes {
+	return outcomes{maphash.MakeSeed(), make(map[uint64]*outcome)}
+}
+
+// get returns the outcome of r, and counts one megaflow more for it. index.mu is held.
+func (t *outcomes) get(r *xlate.Result) *outcome {
+	h := uint64(0)
+	mix := func(v uint64) { h = (h ^ v) * 0x9e3779b97f4a7c15; h ^= h >> 29 }
+	if len(r.PacketIns) == 0 {
+		for _, a := range r.Actions {
+			mix(maphash.Comparable(t.seed, a))
+		}
+		for i := range r.Hits {
+			mix(maphash.Comparable(t.seed, r.Hits[i].Rule))
+		}
+		for _, l := range r.Learn {
+			mix(l.MAC<<16 | uint64(l.VLAN))
+		}
+		for o := t.byHash[h]; o != nil; o = o.next {
+			if o.is(r) {
+				o.n++
+				return o
+			}
+		}
+	}
+	o := &outcome{actions: slices.Clip(r.Actions), pis: r.PacketIns, groups: r.Groups, learn: r.Learn, err: r.Err, hash: h, n: 1}
+	if len(r.Hits) > 0 {
+		o.hits = make([]hit, len(r.Hits))
+		for i, h := range r.Hits {
+			o.hits[i] = hit{h.Bridge, h.Rule, h.Table}
+		}
+	}
+	if len(o.pis) == 0 {
+		o.next = t.byHash[h]
+		t.byHash[h] = o
+	}
+	return o
+}
+
+// drop counts one megaflow less. index.mu is held.
+func (t *outcomes) drop(o *outcome) {
+	if o.n--; o.n > 0 || len(o.pis) > 0 {
+		return
+	}
+	head := t.byHash[o.hash]
+	if head != o {
+		for head.next != o {
+			head = head.next
+		}
+		head.next = o.next
+	} else if o.next != nil {
+		t.byHash[o.hash] = o.next
+	} else {
+		delete(t.byHash, o.hash)
+	}
+}

@@ -141,7 +141,14 @@ func compile(f *dpif.Flow) ([]cOp, error) {
 				return nil, err
 			}
 		case dpif.Userspace:
-			ops = append(ops, cOp{Code: opUpcall, Val: uint64(dpif.ReasonAction)<<32 | uint64(a.Arg)})
+			op := cOp{Code: opUpcall, Val: uint64(dpif.ReasonAction)<<32 | uint64(a.Arg)}
+			if a.Meter != 0 {
+				ops = align(ops)
+				op.Code, op.Mask = opMUpcall, uint64(a.Meter)
+			}
+			ops = append(ops, op)
+		case dpif.Meter:
+			ops = append(align(ops), cOp{Code: opMeter, Mask: uint64(a.ID)})
 		default:
 			return nil, &dpif.Unsupported{Reason: fmt.Sprintf("the BPF program has no action %T", a)}
 		}
@@ -153,6 +160,15 @@ func compile(f *dpif.Flow) ([]cOp, error) {
 		return nil, &dpif.Unsupported{Reason: fmt.Sprintf("its actions are %d operations, more than %d", len(ops), maxOps)}
 	}
 	return ops, nil
+}
+
+// align fills ops up to the start of a chunk, where the verifier has to follow the
+// program into a meter: at a quarter of the places only.
+func align(ops []cOp) []cOp {
+	for len(ops)%chunkOps != 0 {
+		ops = append(ops, cOp{Code: opSkip})
+	}
+	return ops
 }
 
 func compileSet(ops []cOp, f *dpif.Flow, a dpif.Set) ([]cOp, error) {

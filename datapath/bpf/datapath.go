@@ -49,6 +49,7 @@ type Datapath struct {
 	maps   *maps
 	ports  *portTable
 	flows  *flowTable
+	meters *meterTable
 	can    flow.Mask
 
 	ring     *ringbuf.Reader
@@ -111,6 +112,7 @@ func (d *Datapath) open() (err error) {
 		return err
 	}
 	d.ports = newPortTable(d.maps)
+	d.meters = newMeterTable(d.maps)
 	d.flows, err = newFlowTable(d.maps, newMasks(d.maps, rand.New(rand.NewChaCha8(seed))))
 	if err != nil {
 		return err
@@ -124,7 +126,7 @@ func (d *Datapath) open() (err error) {
 
 // Features: see dpif.Datapath.
 func (d *Datapath) Features() dpif.Features {
-	return dpif.Features{Name: "bpf", Match: d.can, MaxActions: maxActions, MaxFlows: d.lim.flows}
+	return dpif.Features{Name: "bpf", Match: d.can, MaxActions: maxActions, MaxFlows: d.lim.flows, MaxMeters: d.lim.meters, MaxBands: 1}
 }
 
 // PortAdd attaches the program to the device.

@@ -44,6 +44,15 @@
 // fills its own share only, and takes turns with the others. No atomic operation is needed. Go
 // holds at most as many bytes as the ring; at that bound packets wait in the ring.
 //
+// # Meters
+//
+// A meter is one token bucket for all CPUs, without a lock or an atomic operation (locks need BTF, and 32-bit
+// JITs know neither): each CPU adds up what it let pass in a counter that only it writes,
+// and compares the sum with the time that has gone by (c/meter.h). Nothing that passed is ever lost from the
+// sum, so the rate is right over time; CPUs that decide at the same moment may
+// let one packet each pass too early. A meter has one band (as in the kernel's own datapath; more are refused), 4,096 meters
+// are possible on machines with at most 64 possible CPUs, none on larger ones.
+//
 // # Cost
 //
 // In November 2026, on Linux 6.18 and amd64: 3,067 instructions, of which the

@@ -28,7 +28,7 @@ type sentStats struct {
 func checkActions(as []dpif.Action) error {
 	for _, a := range as {
 		switch a := a.(type) {
-		case dpif.Output, dpif.PushVLAN, dpif.PopVLAN, dpif.Userspace:
+		case dpif.Output, dpif.PushVLAN, dpif.PopVLAN, dpif.Userspace, dpif.Meter:
 		case dpif.Set:
 			if a.Field != flow.FieldPktMark && !packet.Settable(a.Field) {
 				return &dpif.Unsupported{Reason: fmt.Sprintf("%v cannot be set in a packet", a.Field)}
@@ -73,7 +73,13 @@ func (d *Datapath) Execute(in dpif.Port, p dpif.Packet, actions []dpif.Action) e
 				fr.Set(a.Field, a.Value, a.Mask)
 			}
 		case dpif.Userspace:
-			d.inject(in, a.Arg, mark, &fr)
+			if a.Meter == 0 || d.meters.pass(a.Meter, len(fr.Data())) {
+				d.inject(in, a.Arg, mark, &fr)
+			}
+		case dpif.Meter:
+			if !d.meters.pass(a.ID, len(fr.Data())) {
+				return nil
+			}
 		}
 	}
 	return nil

@@ -16,7 +16,8 @@ const (
 	group2     = 12 // K_GROUP2
 	keyWords   = 19 // K_WORDS
 	maxUpcall  = 81920
-	missChunk  = 0 // executed for a packet without flow
+	meterCPUs  = 64 // METER_CPUS
+	missChunk  = 0  // executed for a packet without flow
 	groupInUse = 1
 	groupIPv6  = 2
 	groupOther = 4
@@ -68,6 +69,9 @@ const (
 	opSet
 	opMark
 	opUpcall
+	opSkip
+	opMeter   // Mask: the meter's number; first in its chunk
+	opMUpcall // opUpcall if the meter lets it; likewise
 )
 
 const (
@@ -105,6 +109,17 @@ type cChunk struct {
 	Next uint32
 	_    uint32
 	Op   [chunkOps]cOp
+}
+
+type cMeter struct {
+	Cost, Depth, Empty, Debt, PerPacket uint64
+}
+
+type cMeterUse struct {
+	Used, Frac            uint64
+	Packets, Bytes        uint64
+	Dropped, DroppedBytes uint64
+	_                     [2]uint64
 }
 
 type cDev struct{ Port, Slot uint32 }

@@ -25,6 +25,7 @@ type limits struct {
 	ring     int // bytes
 	quota    int // bytes
 	cpus     int
+	meters   int // 0: none
 	maxVLANs int
 }
 
@@ -56,6 +57,9 @@ func (c *Config) limitsFor(mem uint64, cpus int) limits {
 	}
 	if l.quota == 0 {
 		l.quota = max(l.ring/4/cpus, 32<<10)
+	}
+	if cpus <= meterCPUs {
+		l.meters = maxMeters
 	}
 	if l.maxVLANs == 0 {
 		l.maxVLANs = 1
@@ -94,6 +98,8 @@ func spec(l limits) (*ebpf.CollectionSpec, error) {
 		"weir_flows":   l.flows / segLen,
 		"weir_fstats":  l.flows / segLen,
 		"weir_acts":    l.chunks / segLen,
+		"weir_meters":  maxMeters/segLen + 1,
+		"weir_muse":    ((l.meters+1)*(l.cpus+1))/segLen + 1,
 		"weir_devs":    l.slots,
 		"weir_ports":   l.ports,
 		"weir_pstats":  l.slots,
@@ -114,6 +120,8 @@ func spec(l limits) (*ebpf.CollectionSpec, error) {
 	inner("weir_flows", ebpf.Array, cFlow{})
 	inner("weir_fstats", ebpf.PerCPUArray, cFlowStats{})
 	inner("weir_acts", ebpf.Array, cChunk{})
+	inner("weir_meters", ebpf.Array, cMeter{})
+	inner("weir_muse", ebpf.Array, cMeterUse{})
 	return s, nil
 }
 
@@ -125,6 +133,7 @@ type maps struct {
 	index, devs, ports   *ebpf.Map
 	pstats, quota, ring  *ebpf.Map
 	flows, fstats, chunk segments
+	meters, muse         segments
 	lim                  limits
 	ctlNow               cCtl
 }
@@ -147,6 +156,8 @@ func load(l limits) (*maps, error) {
 		flows:  segments{outer: m["weir_flows"], inner: s.Maps["weir_flows"].InnerMap},
 		fstats: segments{outer: m["weir_fstats"], inner: s.Maps["weir_fstats"].InnerMap},
 		chunk:  segments{outer: m["weir_acts"], inner: s.Maps["weir_acts"].InnerMap},
+		meters: segments{outer: m["weir_meters"], inner: s.Maps["weir_meters"].InnerMap},
+		muse:   segments{outer: m["weir_muse"], inner: s.Maps["weir_muse"].InnerMap},
 		lim:    l,
 		ctlNow: cCtl{MaxVLANs: uint32(l.maxVLANs), CPUs: uint32(l.cpus), Quota: uint32(l.quota)},
 	}
@@ -183,6 +194,8 @@ func (m *maps) close() {
 	m.flows.close()
 	m.fstats.close()
 	m.chunk.close()
+	m.meters.close()
+	m.muse.close()
 	m.coll.Close()
 }
 

@@ -45,6 +45,16 @@
 // do is refused with *Unsupported; the caller then serves these packets with a
 // flow whose only action is Userspace, and with Execute.
 //
+// # Meters
+//
+// A meter is a set of token buckets under a number that the caller chooses,
+// shared by all flows whose actions name it, and by all CPUs: together they let
+// pass what the rate says, to 2 % over ten seconds. Package meter has the arithmetic and
+// its small print. A packet counts as it is when it comes to the meter; a train of segments
+// is one packet with its bytes. A meter may be changed and deleted while flows
+// name it; one that is not there lets everything pass. MeterSet refuses an ID above
+// Features.MaxMeters with ErrFull, and bands that it cannot do with *Unsupported.
+//
 // # Large packets
 //
 // On Linux a packet may be a train of TCP segments (GSO) longer than the MTU,

@@ -98,8 +98,15 @@ type (
 		Value, Mask flow.U128
 	}
 	// Userspace hands the packet as it is now to user space, as an Upcall of
-	// ReasonAction with Arg.
-	Userspace struct{ Arg uint32 }
+	// ReasonAction with Arg, unless Meter (0: none) refuses it; the actions
+	// behind go on in either case.
+	Userspace struct {
+		Arg   uint32
+		Meter MeterID
+	}
+	// Meter passes the packet to a meter; if that refuses it, the packet is
+	// dropped: no action behind is executed.
+	Meter struct{ ID MeterID }
 )
 
 func (Output) dpAction()    {}
@@ -107,6 +114,31 @@ func (PushVLAN) dpAction()  {}
 func (PopVLAN) dpAction()   {}
 func (Set) dpAction()       {}
 func (Userspace) dpAction() {}
+func (Meter) dpAction()     {}
+
+// MeterID names a meter within a datapath: 1 to Features.MaxMeters.
+type MeterID uint32
+
+// MeterSpec says what a meter lets pass. All bands drop what exceeds them.
+type MeterSpec struct {
+	PerPacket bool        // rates count packets, else kilobits (1,000 bits) from the Ethernet header on, without FCS
+	Bands     []MeterBand // 1 to Features.MaxBands
+}
+
+// MeterBand is a token bucket.
+type MeterBand struct {
+	Rate  uint32 // kbit/s or packets/s, not 0
+	Burst uint32 // kbit or packets; 0: what the rate brings in a second
+}
+
+// MeterCount counts packets.
+type MeterCount struct{ Packets, Bytes uint64 }
+
+// MeterStats are a meter's counters since the last MeterSet.
+type MeterStats struct {
+	MeterCount              // packets that came to the meter
+	Bands      []MeterCount // packets dropped, by band
+}
 
 // Features says what a datapath can do; what it cannot, it refuses.
 type Features struct {
@@ -114,6 +146,8 @@ type Features struct {
 	Match      flow.Mask // bits that a flow's mask may have
 	MaxActions int       // length of an action list
 	MaxFlows   int
+	MaxMeters  int // 0: no meters
+	MaxBands   int // of a meter
 }
 
 // Datapath forwards. See the package comment for the contract.
@@ -132,6 +166,15 @@ type Datapath interface {
 	// FlowDump calls yield for every flow until it returns false. Flows that
 	// come or go meanwhile may or may not be seen; no other is left out.
 	FlowDump(yield func(FlowID, FlowStats) bool) error
+
+	// MeterSet makes meter id what spec says, a new one or in place of the one with
+	// this ID, with full buckets and counters of 0. MeterPass puts a packet of n bytes that is
+	// in user space through a meter, as the action does, and reports whether it
+	// passes; it passes a meter that is not there.
+	MeterSet(id MeterID, spec *MeterSpec) error
+	MeterDel(id MeterID) (MeterStats, error)
+	MeterStats(id MeterID) (MeterStats, error)
+	MeterPass(id MeterID, n int) bool
 
 	// Execute runs actions on a packet as if it had arrived on in. It counts at
 	// no flow. The packet is the callee's: it may be changed.

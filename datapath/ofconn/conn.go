@@ -40,9 +40,6 @@ type Request struct {
 	Raw []byte
 }
 
-// errorData is how much of a refused message goes back with the error.
-const errorData = 64
-
 // Handler is what the consumer of connections writes.
 type Handler interface {
 	// Connected is called once the version is negotiated, before any Handle.
@@ -78,7 +75,7 @@ type Conn struct {
 	mu      sync.Mutex
 	cond    *sync.Cond // the queue or closed changed
 	proto   openflow.Proto
-	queue   [][]byte
+	queue   []item
 	queued  int  // bytes
 	busy    bool // a push is writing, outside of mu
 	closed  bool
@@ -87,9 +84,20 @@ type Conn struct {
 	async   openflow.AsyncConfig
 	missLen uint16
 	id      uint16
-	bundles bundles
+	// Packet-ins: those in queue, and those that the limits hold back (nil: no rate limit).
+	limits     PacketInLimits
+	pinsQueued int
+	pins       *pinSched
+	pinTimer   bool // servePins will be called
+	bundles    bundles
 
 	received, sent, dropped, errs atomic.Uint64
+}
+
+// item is a message in the queue.
+type item struct {
+	b   []byte
+	pin bool // a packet-in
 }
 
 func newConn(s *Switch, nc net.Conn, kind Kind, name string) *Conn {
@@ -98,10 +106,19 @@ func newConn(s *Switch, nc net.Conn, kind Kind, name string) *Conn {
 	if sc, ok := nc.(syscall.Conn); ok {
 		c.raw, _ = sc.SyscallConn()
 	}
+	c.limit(PacketInLimits{})
 	if kind == Primary {
 		c.missLen = defaultMissLen
 	}
 	return c
+}
+
+// limit sets the limits of packet-ins; the connection is not running yet.
+func (c *Conn) limit(l PacketInLimits) {
+	c.limits = l.withDefaults()
+	if c.limits.Rate > 0 {
+		c.pins = newPinSched(c.limits)
+	}
 }
 
 // local says whether the peer is on this machine, on a unix socket.
@@ -161,8 +178,8 @@ func (c *Conn) Close(err error) {
 }
 
 // Reply sends ms as the answer to r. An *openflow.Error without Data gets the
-// first bytes of the request, or of the message that it names in Of and whose
-// transaction id it then has.
+// request, as the stock switch does (at least 64 bytes are due: OpenFlow 1.3.5, 7.4.4), or the message that
+// it names in Of and whose transaction id it then has.
 func (c *Conn) Reply(r *Request, ms ...openflow.Message) {
 	for _, m := range ms {
 		xid := r.XID
@@ -173,7 +190,7 @@ func (c *Conn) Reply(r *Request, ms ...openflow.Message) {
 				raw, xid = e.Of, openflow.ParseHeader(e.Of).XID
 			}
 			if e.Data == nil {
-				e = &openflow.Error{Kind: e.Kind, Numbers: e.Numbers, Data: append([]byte(nil), raw[:min(len(raw), errorData)]...)}
+				e = &openflow.Error{Kind: e.Kind, Numbers: e.Numbers, Data: append([]byte(nil), raw...)}
 				m = e
 			}
 		}
@@ -218,13 +235,13 @@ func (c *Conn) push(b []byte, async bool) bool {
 			}
 			return true
 		case len(b) < n && len(c.queue) > 0: // its rest comes before what came meanwhile
-			c.queue = slices.Insert(c.queue, 0, b)
+			c.queue = slices.Insert(c.queue, 0, item{b: b})
 			c.queued += len(b)
 			c.cond.Broadcast()
 			return true
 		}
 	}
-	c.queue = append(c.queue, b)
+	c.queue = append(c.queue, item{b: b})
 	c.queued += len(b)
 	c.cond.Broadcast()
 	return true
@@ -260,11 +277,11 @@ func (c *Conn) writer() {
 			return
 		}
 		// Small messages go out together.
-		b, n := c.queue[0], 1
+		b, n := c.queue[0].b, 1
 		if len(c.queue) > 1 && len(b) < writeChunk {
 			joined = joined[:0]
-			for n = 0; n < len(c.queue) && len(joined)+len(c.queue[n]) <= writeChunk; n++ {
-				joined = append(joined, c.queue[n]...)
+			for n = 0; n < len(c.queue) && len(joined)+len(c.queue[n].b) <= writeChunk; n++ {
+				joined = append(joined, c.queue[n].b...)
 			}
 			b = joined
 		}
@@ -278,6 +295,11 @@ func (c *Conn) writer() {
 		}
 		c.sent.Add(uint64(n))
 		c.mu.Lock()
+		for _, i := range c.queue[:n] {
+			if i.pin {
+				c.pinsQueued--
+			}
+		}
 		clear(c.queue[:n])
 		c.queue = c.queue[n:]
 		c.queued -= len(b)

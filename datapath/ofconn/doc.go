@@ -17,7 +17,7 @@
 // asynchronous configuration, miss_send_len) and hands every other request to
 // the Handler, which the consumer writes. It keeps bundles (package bundle) and hands them over as one
 // *openflow.Bundle when they are committed. Messages that cannot be read are answered with the
-// error of their Kind and the first 64 bytes of the message.
+// error of their Kind and the message.
 //
 // # Who gets what
 //
@@ -29,7 +29,8 @@
 // # Bounds
 //
 // Each Conn queues at most Options.Queue bytes (1 MiB). Asynchronous messages
-// beyond that are dropped and counted. Replies are never dropped; instead the Conn reads no further request
+// beyond that are dropped and counted, and so are packet-ins beyond PacketInLimits.Queue, or, with a rate limit,
+// those that find PacketInLimits.Burst waiting: then those of the port of which most wait. Replies are never dropped; instead the Conn reads no further request
 // until the queue is below the bound again, so a peer holds at most the bound and the
 // replies to one request. A peer that takes nothing for Options.Stall (10 s)
 // is disconnected. A Switch has at most Options.Conns passive connections (64), a quarter of them on

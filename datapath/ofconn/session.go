@@ -3,6 +3,8 @@
 package ofconn
 
 import (
+	"log/slog"
+
 	"github.com/weirswitch/weir/datapath/openflow"
 	"github.com/weirswitch/weir/datapath/openflow/ofp"
 )
@@ -22,6 +24,9 @@ func defaultAsync(v ofp.Version) (a openflow.AsyncConfig) {
 	if v >= ofp.V13 {
 		a.Primary[openflow.AsyncFlowRemoved] |= 1 << openflow.RemovedGroupDelete
 	}
+	if v >= ofp.V14 {
+		a.Primary[openflow.AsyncFlowRemoved] |= 1<<openflow.RemovedMeterDelete | 1<<openflow.RemovedEviction
+	}
 	return a
 }
 
@@ -31,7 +36,7 @@ func (c *Conn) refuse(m openflow.Message) ofp.Kind {
 	switch m := m.(type) {
 	case *openflow.FeaturesReply, *openflow.GetConfigReply, *openflow.PacketIn, *openflow.FlowRemoved,
 		*openflow.PortStatus, *openflow.BarrierReply, *openflow.RoleReply, *openflow.GetAsyncReply,
-		*openflow.QueueGetConfigReply:
+		*openflow.QueueGetConfigReply, *openflow.TLVTableReply, *openflow.TableStatus:
 		return ofp.BRCBadType
 	case *openflow.DescReply, *openflow.FlowStatsReply, *openflow.AggregateReply, *openflow.TableStatsReply,
 		*openflow.PortStatsReply, *openflow.PortDescReply, *openflow.QueueStatsReply, *openflow.TableFeaturesReply,
@@ -39,7 +44,7 @@ func (c *Conn) refuse(m openflow.Message) ofp.Kind {
 		*openflow.MeterFeaturesReply, *openflow.MeterConfigReply, *openflow.MeterStatsReply:
 		return ofp.BRCBadType
 	case *openflow.FlowMod, *openflow.PacketOut, *openflow.PortMod, *openflow.GroupMod, *openflow.MeterMod,
-		*openflow.BundleControl, *openflow.BundleAdd:
+		*openflow.TLVTableMod, *openflow.TableMod, *openflow.BundleControl, *openflow.BundleAdd:
 		return c.modification()
 	case *openflow.TableFeaturesRequest:
 		if m.Set {
@@ -140,6 +145,10 @@ func (c *Conn) SendAsync(m openflow.Message) bool {
 		if !c.Wants(openflow.AsyncFlowRemoved, uint8(m.Reason)) {
 			return false
 		}
+	case *openflow.TableStatus:
+		if c.Version() < ofp.V14 || !c.Wants(openflow.AsyncTableStatus, uint8(m.Reason)) {
+			return false
+		}
 	case *openflow.PacketIn:
 		return c.SendPacketIn(m, 0, len(m.Data))
 	}
@@ -167,7 +176,15 @@ func (c *Conn) SendPacketIn(p *openflow.PacketIn, id uint16, maxLen int) bool {
 	q := *p
 	q.Data = p.Data[:max(0, min(len(p.Data), maxLen))]
 	q.TotalLen = max(p.TotalLen, len(p.Data))
-	return c.send(0, &q, true)
+	b, err := openflow.Encode(proto, 0, &q)
+	if err != nil {
+		c.sw.limit.Log(c.log, c.sw.opt.Now(), slog.LevelWarn, "message not sent", "err", err)
+		return false
+	}
+	if c.Kind == Primary {
+		c.sw.snoop(b)
+	}
+	return c.sendPacketIn(uint32(p.Metadata.Key.InPort()), b)
 }
 
 // setRole gives c a role (OpenFlow 1.3.5, 6.3.6): a new primary makes the one

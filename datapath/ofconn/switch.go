@@ -211,8 +211,9 @@ func (s *Switch) remove(c *Conn) {
 }
 
 // run serves nc to its end.
-func (s *Switch) run(nc net.Conn, kind Kind, name string, connected func(*Conn)) error {
+func (s *Switch) run(nc net.Conn, kind Kind, name string, pins PacketInLimits, connected func(*Conn)) error {
 	c := newConn(s, nc, kind, name)
+	c.limit(pins)
 	if !s.add(c) {
 		nc.Close()
 		return errors.New("too many connections")
@@ -305,7 +306,7 @@ func (s *Switch) accept(ctx context.Context, l net.Listener, kind Kind, target s
 			defer wg.Done()
 			stop := context.AfterFunc(ctx, func() { nc.Close() })
 			defer stop()
-			if err := s.run(nc, kind, name, func(*Conn) {}); err != nil && ctx.Err() == nil {
+			if err := s.run(nc, kind, name, PacketInLimits{}, func(*Conn) {}); err != nil && ctx.Err() == nil {
 				s.limit.Log(s.log, s.opt.Now(), slog.LevelInfo, "connection ended", "conn", name, "err", err)
 			}
 		}()
@@ -316,6 +317,7 @@ func (s *Switch) accept(ctx context.Context, l net.Listener, kind Kind, target s
 type ControllerOptions struct {
 	MaxBackoff time.Duration // between attempts; default 8 s
 	Probe      time.Duration // inactivity probe; 0: none
+	PacketIns  PacketInLimits
 }
 
 // Controller keeps a connection to a controller.
@@ -324,6 +326,7 @@ type Controller struct {
 
 	s    *Switch
 	addr stream.Addr
+	pins PacketInLimits
 	stop context.CancelFunc
 	done chan struct{}
 
@@ -345,7 +348,7 @@ func (s *Switch) Connect(target string, o ControllerOptions) (*Controller, error
 	addr.DSCP = stream.DefaultDSCP
 	ctx, stop := context.WithCancel(s.ctx)
 	c := &Controller{
-		Target: target, s: s, addr: addr, stop: stop, done: make(chan struct{}),
+		Target: target, s: s, addr: addr, pins: o.PacketIns, stop: stop, done: make(chan struct{}),
 		m: reconnect.New(s.opt.Now(), reconnect.Options{MaxBackoff: o.MaxBackoff, Probe: o.Probe}),
 	}
 	s.wg.Add(1)
@@ -485,5 +488,5 @@ func (c *Controller) attempt(ctx context.Context, up chan<- *Conn) error {
 	}
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	defer stop()
-	return c.s.run(nc, Primary, c.Target, func(conn *Conn) { up <- conn })
+	return c.s.run(nc, Primary, c.Target, c.pins, func(conn *Conn) { up <- conn })
 }

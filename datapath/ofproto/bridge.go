@@ -43,6 +43,7 @@ type Rule struct {
 	cr     *classifier.Rule[*Rule]
 	seq    uint64 // order of addition
 	expiry int    // place in Bridge.expirable, -1: has no timeout
+	evict  eviction
 }
 
 // Priority returns the rule's priority; above 65,535 it is the switch's own.
@@ -69,6 +70,13 @@ type table struct {
 	matched, missed uint64 // packets
 }
 
+// rules calls yield for every rule until it returns false.
+func (t *table) rules() func(yield func(*Rule) bool) {
+	return func(yield func(*Rule) bool) {
+		t.cls.All(func(r *classifier.Rule[*Rule]) bool { return yield(r.Value) })
+	}
+}
+
 // Bridge is the OpenFlow state of one bridge.
 type Bridge struct {
 	DatapathID uint64
@@ -89,6 +97,10 @@ type Bridge struct {
 	standalone,
 	controllers bool
 	failOpen *Rule
+	meters   map[uint32]*meter
+	meterDP  Meters // nil: no meters
+	tlv      tlvTable
+	limits   map[uint8]*limits // of tables that are not as usual
 	counters func(action.Port) (openflow.PortStats, bool)
 }
 
@@ -196,13 +208,15 @@ type Effects struct {
 	Changes []Change
 	// Fragments: the treatment of IP fragments changed.
 	Fragments bool
+	// Meters that came or went; rules that named them are in Changes.
+	Meters []uint32
 	// Ports whose settings changed what happens to packets.
 	Ports []action.Port
 	// Groups that came, went or changed.
 	Groups []uint32
 	// PortDown are ports whose device is to be set down (true) or up.
 	PortDown map[action.Port]bool
-	// Async are *FlowRemoved and *PortStatus for the controllers.
+	// Async are *FlowRemoved, *PortStatus and *TableStatus for the controllers.
 	Async []openflow.Message
 	// Out are packets to execute, already checked.
 	Out []*openflow.PacketOut
@@ -240,13 +254,16 @@ func (b *Bridge) insert(tab uint8, m *flow.Match, prio int32, r *Rule, eff *Effe
 	r.Table, r.seq, r.expiry = tab, b.seq, -1
 	r.cr = b.makeTable(tab).cls.Insert(m, prio, r)
 	b.setExpiry(r)
+	b.meterRules(r, true)
+	b.counted(r, false, eff)
 	b.linkGroups(r)
 	b.undo.inserted(r)
 	eff.changed(RuleAdded, r)
 }
 
 // removeAll is remove for many rules, in their order. A table that loses all of
-// them is cleared at once, but not where that may have to be taken back.
+// them is cleared at once, but not where that may have to be taken back, nor if it
+// has limits, which follow every rule.
 func (b *Bridge) removeAll(rules []*Rule, why openflow.FlowRemovedReason, now time.Time, eff *Effects) {
 	if len(rules) == 0 {
 		return
@@ -264,7 +281,7 @@ func (b *Bridge) removeAll(rules []*Rule, why openflow.FlowRemovedReason, now ti
 	}
 	var whole [NumTables]bool
 	for i, t := range b.tables {
-		whole[i] = t != nil && n[i] == t.cls.Len()
+		whole[i] = t != nil && b.limits[i] == nil && n[i] == t.cls.Len()
 	}
 	for _, r := range rules {
 		if !whole[r.Table] {
@@ -290,6 +307,8 @@ func (b *Bridge) remove(r *Rule, why openflow.FlowRemovedReason, now time.Time, 
 func (b *Bridge) dismiss(r *Rule, why openflow.FlowRemovedReason, now time.Time, eff *Effects) {
 	b.unlinkGroups(r)
 	b.dropExpiry(r)
+	b.meterRules(r, false)
+	b.counted(r, true, eff)
 	eff.changed(RuleRemoved, r)
 	if r.Flags&openflow.FlagSendFlowRem == 0 || r.Hidden() {
 		return

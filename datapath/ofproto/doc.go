@@ -29,12 +29,15 @@
 //     importance, age and, unless told otherwise, the cookie. An addition that
 //     replaces a rule keeps the counters unless OFPFF_RESET_COUNTS (which the codec sets
 //     for OpenFlow 1.0 and 1.1). The time of the last packet stays in any case.
+//   - Meters have bands of type drop alone. Deleting one deletes the rules that
+//     name it; controller actions that name it stay, unmetered. The numbers of the
+//     virtual meters "controller" and "slowpath" can be added like others. Modifying a meter
+//     fills its buckets and clears its counters; its age stays.
 //   - A rule can refer only to groups that exist (OFPBAC_BAD_OUT_GROUP), a bucket to any,
 //     and to its own: loops end in translation. A group that is deleted takes the rules
 //     that refer to it along.
 //   - A modification of a group starts its counters and those of its buckets anew and keeps
 //     its age; an insertion or removal of buckets starts those of the group anew.
-//   - Meters do not exist yet: what refers to one is refused with OFPMMFC_INVALID_METER.
 //
 // # Bundles
 //
@@ -51,7 +54,8 @@
 // # Bounds
 //
 // A table holds at most MaxRules rules (more: OFPFMFC_TABLE_FULL), a bridge at most
-// MaxGroups groups (OFPGMFC_OUT_OF_GROUPS) with MaxBuckets buckets (OFPGMFC_OUT_OF_BUCKETS).
+// MaxGroups groups (OFPGMFC_OUT_OF_GROUPS) with MaxBuckets buckets (OFPGMFC_OUT_OF_BUCKETS),
+// and as many meters as the datapath has (OFPMMFC_OUT_OF_METERS).
 //
 // # Threads
 //

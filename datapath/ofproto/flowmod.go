@@ -59,13 +59,14 @@ func (b *Bridge) add(m *openflow.FlowMod, now time.Time, eff *Effects) error {
 			r.Packets, r.Bytes = 0, 0
 		}
 		b.setExpiry(r)
+		b.ranked(r, false)
 		b.instruct(r, &m.Instructions, eff)
 		return nil
 	}
 	if m.Flags&openflow.FlagCheckOverlap != 0 && t.cls.Overlap(&m.Match, prio) != nil {
 		return ofp.FMFCOverlap
 	}
-	if t.cls.Len() >= MaxRules {
+	if !b.makeRoom(b.limits[tab], t, 1, now, eff) {
 		return ofp.FMFCTableFull
 	}
 	b.insert(tab, &m.Match, prio, &Rule{
@@ -78,9 +79,11 @@ func (b *Bridge) add(m *openflow.FlowMod, now time.Time, eff *Effects) error {
 
 // instruct gives r new instructions.
 func (b *Bridge) instruct(r *Rule, in *action.Instructions, eff *Effects) {
+	b.meterRules(r, false)
 	b.unlinkGroups(r)
 	r.Instr = b.share(in)
 	b.linkGroups(r)
+	b.meterRules(r, true)
 	eff.changed(RuleModified, r)
 }
 
@@ -209,8 +212,8 @@ func groups(in *action.Instructions, id uint32) bool {
 
 // check refuses instructions that no rule of a table may have.
 func (b *Bridge) check(in *action.Instructions, tab uint8) error {
-	if in.Meter != 0 {
-		return ofp.MMFCInvalidMeter
+	if err := b.checkMeters(in); err != nil {
+		return err
 	}
 	if err := b.checkList(in.Apply); err != nil {
 		return err
@@ -244,8 +247,6 @@ func (b *Bridge) checkList(l action.List) (err error) {
 			if b.groups[a.ID] == nil {
 				err = ofp.BACBadOutGroup
 			}
-		case action.Meter:
-			err = ofp.MMFCInvalidMeter
 		case action.SetField:
 			if !a.Field.Info().Writable {
 				err = ofp.BACBadSetArgument

@@ -66,7 +66,7 @@ func (b *Bridge) Handle(c ConnInfo, m openflow.Message, now time.Time) (replies 
 	case *openflow.TableDescRequest:
 		r := &openflow.TableDescReply{}
 		for i := range VisibleTables {
-			r.Tables = append(r.Tables, openflow.TableDesc{Table: uint8(i)})
+			r.Tables = append(r.Tables, b.tableDesc(uint8(i)))
 		}
 		one(r)
 	case *openflow.PortStatsRequest:
@@ -94,6 +94,15 @@ func (b *Bridge) Handle(c ConnInfo, m openflow.Message, now time.Time) (replies 
 		} else {
 			one(&openflow.QueueGetConfigReply{Port: m.Port})
 		}
+	case *openflow.TableMod:
+		err = b.tableMod(m)
+	case *openflow.TLVTableMod:
+		err = b.tlvMod(m)
+	case *openflow.TLVTableRequest:
+		one(b.tlvReply())
+	case *openflow.CTFlushZone: // no connection is tracked
+	case *openflow.MeterMod, *openflow.MeterFeaturesRequest, *openflow.MeterConfigRequest, *openflow.MeterStatsRequest:
+		eff, err = b.meterMessage(m, now, one)
 	case *openflow.GroupMod:
 		eff, err = b.GroupMod(m, now)
 	case *openflow.GroupDescRequest:
@@ -103,7 +112,7 @@ func (b *Bridge) Handle(c ConnInfo, m openflow.Message, now time.Time) (replies 
 	case *openflow.GroupFeaturesRequest:
 		one(groupFeatures())
 	default:
-		err = b.meters(m, one)
+		err = fmt.Errorf("message %T: %w", m, ofp.BRCBadType)
 	}
 	if err != nil {
 		one(&openflow.Error{Kind: kindOf(err)})
@@ -122,37 +131,6 @@ func (b *Bridge) flowMod(c ConnInfo, m *openflow.FlowMod, now time.Time) (Effect
 // allQueues means all queues of a port (OFPQ_ALL).
 const allQueues = 0xffffffff
 
-// meters answers for a switch that has none and can have none.
-func (b *Bridge) meters(m openflow.Message, one func(openflow.Message)) error {
-	switch m := m.(type) {
-	case *openflow.MeterMod:
-		switch m.Command {
-		case openflow.MeterAdd:
-			return ofp.MMFCOutOfMeters
-		case openflow.MeterModify:
-			return ofp.MMFCUnknownMeter
-		}
-	case *openflow.MeterFeaturesRequest:
-		one(&openflow.MeterFeaturesReply{})
-	case *openflow.MeterConfigRequest:
-		if m.Meter != allMeters {
-			return ofp.MMFCUnknownMeter
-		}
-		one(&openflow.MeterConfigReply{})
-	case *openflow.MeterStatsRequest:
-		if m.Meter != allMeters {
-			return ofp.MMFCUnknownMeter
-		}
-		one(&openflow.MeterStatsReply{})
-	default:
-		return fmt.Errorf("message %T: %w", m, ofp.BRCBadType)
-	}
-	return nil
-}
-
-// allMeters means all meters (OFPM_ALL).
-const allMeters = 0xffffffff
-
 func (b *Bridge) checkPacketOut(m *openflow.PacketOut) error {
 	if m.BufferID != openflow.NoBuffer {
 		return ofp.BRCBufferUnknown
@@ -163,6 +141,9 @@ func (b *Bridge) checkPacketOut(m *openflow.PacketOut) error {
 		if m.InPort >= maxPort {
 			return ofp.BRCBadPort
 		}
+	}
+	if err := b.checkMeters(&action.Instructions{Apply: m.Actions}); err != nil {
+		return err
 	}
 	return b.checkList(m.Actions)
 }
@@ -239,7 +220,7 @@ func (b *Bridge) aggregate(m *openflow.AggregateRequest, one func(openflow.Messa
 func (b *Bridge) tableStats() *openflow.TableStatsReply {
 	rep := &openflow.TableStatsReply{}
 	for i := range VisibleTables {
-		s := openflow.TableStats{Table: uint8(i), MaxEntries: MaxRules}
+		s := openflow.TableStats{Table: uint8(i), Name: b.tableName(uint8(i)), MaxEntries: b.limits[uint8(i)].shownMax()}
 		if t := b.tables[i]; t != nil {
 			s.Active = uint32(t.cls.Len())
 			s.Lookups = t.matched + t.missed
@@ -261,8 +242,8 @@ func (b *Bridge) tableFeatures() *openflow.TableFeaturesReply {
 	rep := &openflow.TableFeaturesReply{}
 	for i := range VisibleTables {
 		t := openflow.TableFeatures{
-			Table: uint8(i), MetadataMatch: ^uint64(0), MetadataMask: ^uint64(0),
-			MaxEntries: MaxRules, Match: match, Wildcards: match, SetField: set,
+			Table: uint8(i), Name: b.tableName(uint8(i)), MetadataMatch: ^uint64(0), MetadataMask: ^uint64(0),
+			MaxEntries: b.limits[uint8(i)].shownMax(), Match: match, Wildcards: match, SetField: set,
 		}
 		for n := i + 1; n < VisibleTables; n++ {
 			t.Next = append(t.Next, uint8(n))

@@ -89,9 +89,10 @@ func TestRefusals(t *testing.T) {
 		{"group_mod modify", &openflow.GroupMod{Command: openflow.GroupModify}, ofp.GMFCUnknownGroup},
 		{"group_mod delete", &openflow.GroupMod{Command: openflow.GroupDelete}, ofp.NoError},
 		{"meter_mod delete", &openflow.MeterMod{Command: openflow.MeterDelete}, ofp.NoError},
-		{"meter_mod modify", &openflow.MeterMod{Command: openflow.MeterModify}, ofp.MMFCUnknownMeter},
+		{"meter_mod where there are no meters", &openflow.MeterMod{MeterConfig: openflow.MeterConfig{Meter: 1}}, ofp.MMFCOutOfMeters},
 		{"one meter", &openflow.MeterConfigRequest{Meter: 1}, ofp.MMFCUnknownMeter},
 		{"a connection's message", &openflow.Hello{}, ofp.BRCBadType},
+		{"flush a zone", &openflow.CTFlushZone{Zone: 1}, ofp.NoError},
 	} {
 		b := New(nil)
 		b.SetPorts(ports("a", "b"), t0)

@@ -30,6 +30,8 @@ func (u *undoLog) inserted(r *Rule) {
 	b := u.b
 	u.note(func() {
 		b.unlinkGroups(r)
+		b.meterRules(r, false)
+		b.ranked(r, true)
 		b.tables[r.Table].cls.Remove(r.cr)
 		b.dropExpiry(r)
 		b.seq--
@@ -46,6 +48,8 @@ func (u *undoLog) removing(r *Rule) {
 		b.tables[r.Table].cls.Restore(r.cr)
 		b.setExpiry(r)
 		b.linkGroups(r)
+		b.meterRules(r, true)
+		b.ranked(r, false)
 	})
 }
 
@@ -57,9 +61,12 @@ func (u *undoLog) changing(r *Rule) {
 	b, was := u.b, *r
 	u.note(func() {
 		b.unlinkGroups(r)
-		was.expiry = r.expiry
+		b.meterRules(r, false)
+		was.expiry, was.evict = r.expiry, r.evict
 		*r = was
 		b.setExpiry(r)
 		b.linkGroups(r)
+		b.meterRules(r, true)
+		b.ranked(r, false)
 	})
 }

@@ -84,7 +84,7 @@ func (e *encoder) errorMsg(m *Error) {
 		e.U16(n.Type)
 		e.U32(n.Experimenter)
 	}
-	e.Bytes(m.Data)
+	e.Bytes(m.Data[:min(len(m.Data), MaxLen-(e.Len()-e.start))]) // what fits
 }
 
 func (e *encoder) experimenter(m *Experimenter) {

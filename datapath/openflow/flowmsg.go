@@ -317,6 +317,14 @@ func (d *decoder) lifetime() Lifetime { return Lifetime{d.U32(), d.U32()} }
 
 func (e *encoder) lifetime(l Lifetime) { e.U32(l.Sec); e.U32(l.Nsec) }
 
+// removedReason: before OpenFlow 1.4 there is no reason of its own for a deleted meter.
+func (e *encoder) removedReason(r FlowRemovedReason) uint8 {
+	if r == RemovedMeterDelete && e.Version < ofp.V14 {
+		r = RemovedDelete
+	}
+	return uint8(r)
+}
+
 func (d *decoder) flowRemoved10() *FlowRemoved {
 	m := &FlowRemoved{Match: d.match10(), Cookie: d.U64(), Priority: d.U16()}
 	m.Reason = FlowRemovedReason(d.U8())
@@ -333,7 +341,7 @@ func (e *encoder) flowRemoved10(m *FlowRemoved) {
 	e.putMatch10(&m.Match)
 	e.U64(m.Cookie)
 	e.U16(m.Priority)
-	e.U8(uint8(m.Reason))
+	e.U8(e.removedReason(m.Reason))
 	e.Zero(1)
 	e.lifetime(m.Lifetime)
 	e.U16(m.IdleTimeout)
@@ -357,7 +365,7 @@ func (d *decoder) flowRemovedNX() *FlowRemoved {
 func (e *encoder) flowRemovedNX(m *FlowRemoved) {
 	e.U64(m.Cookie)
 	e.U16(m.Priority)
-	e.U8(uint8(m.Reason))
+	e.U8(e.removedReason(m.Reason))
 	e.U8(m.Table + 1)
 	e.lifetime(m.Lifetime)
 	e.U16(m.IdleTimeout)
@@ -380,7 +388,7 @@ func (d *decoder) flowRemoved13() *FlowRemoved {
 func (e *encoder) flowRemoved13(m *FlowRemoved) {
 	e.U64(m.Cookie)
 	e.U16(m.Priority)
-	e.U8(uint8(m.Reason))
+	e.U8(e.removedReason(m.Reason))
 	e.U8(m.Table)
 	e.lifetime(m.Lifetime)
 	e.U16(m.IdleTimeout)
@@ -402,7 +410,7 @@ func (d *decoder) flowRemoved15() *FlowRemoved {
 
 func (e *encoder) flowRemoved15(m *FlowRemoved) {
 	e.U8(m.Table)
-	e.U8(uint8(m.Reason))
+	e.U8(e.removedReason(m.Reason))
 	e.U16(m.Priority)
 	e.U16(m.IdleTimeout)
 	e.U16(m.HardTimeout)

@@ -161,12 +161,16 @@ func (e *encoder) meterFeatures(m *MeterFeaturesReply) {
 const (
 	bandDrop   = 1
 	bandRemark = 2
+	bandLen    = 16 // of either
 )
 
 func (d *decoder) bands() (bs []MeterBand) {
 	d.elements(func() {
 		b := MeterBand{Type: d.U16()}
 		n := int(d.U16())
+		if d.Err() == nil && n != bandLen {
+			d.Failf(ofp.BRCBadLen, "band of %d bytes", n)
+		}
 		el := d.sub(n - 4)
 		b.Rate, b.Burst = el.U32(), el.U32()
 		switch b.Type {
@@ -187,7 +191,7 @@ func (d *decoder) bands() (bs []MeterBand) {
 func (e *encoder) bands(bs []MeterBand) {
 	for _, b := range bs {
 		e.U16(b.Type)
-		e.U16(16)
+		e.U16(bandLen)
 		e.U32(b.Rate)
 		e.U32(b.Burst)
 		e.U8(b.PrecLevel)
@@ -195,13 +199,27 @@ func (e *encoder) bands(bs []MeterBand) {
 	}
 }
 
+// meterMod reads METER_MOD in the stock switch's order of checks. A deletion's
+// flags and bands do not matter and are not looked at.
 func (d *decoder) meterMod() *MeterMod {
+	d.blocks(8)
 	m := &MeterMod{Command: MeterModCommand(d.U16())}
-	m.Flags, m.Meter = MeterFlags(d.U16()), d.U32()
-	m.Bands = d.bands()
-	if d.Err() == nil && m.Command > MeterDelete {
+	flags := MeterFlags(d.U16())
+	m.Meter = d.U32()
+	switch {
+	case d.Err() != nil:
+		return nil
+	case m.Command > MeterDelete:
 		d.Failf(ofp.MMFCBadCommand, "command %d", m.Command)
+		return nil
+	case m.Command == MeterDelete:
+		d.Skip(d.Len())
+		return m
+	case flags&MeterKbps != 0 && flags&MeterPktps != 0:
+		d.Failf(ofp.MMFCBadFlags, "both kilobits and packets a second")
+		return nil
 	}
+	m.Flags, m.Bands = flags, d.bands()
 	return m
 }
 

@@ -35,7 +35,7 @@ type Error struct {
 	// Of, if not nil, is the message that is refused, where that is not the request that is
 	// answered: one of a bundle. Encode does not look at it; package ofconn does.
 	Of   []byte
-	Data []byte // the first bytes (64 at least) of the message refused
+	Data []byte // the message refused, cut to what fits, or its first bytes (64 at least)
 }
 
 // EchoRequest asks for an EchoReply with the same data.

@@ -146,6 +146,7 @@ func samples(v ofp.Version) (ms []Message) {
 		&MeterFeaturesRequest{}, &MeterFeaturesReply{MaxMeters: 100, BandTypes: 2, Capabilities: 15, MaxBands: 8, MaxColor: 1},
 		&MeterConfigRequest{Meter: 3}, &MeterConfigReply{Meters: []MeterConfig{{Meter: 3, Flags: MeterKbps | MeterBurst | MeterStat, Bands: []MeterBand{{Type: 1, Rate: 10, Burst: 20}}}}},
 		&MeterStatsRequest{Meter: 3}, &MeterStatsReply{Meters: []MeterStats{{Meter: 3, Flows: 4, Packets: 5, Bytes: 6, Lifetime: Lifetime{7, 8}, Bands: []BucketStats{{9, 10}}}}},
+		&MeterMod{Command: MeterDelete, MeterConfig: MeterConfig{Meter: 0xffffffff}},
 		&MeterMod{Command: MeterModify, MeterConfig: MeterConfig{Meter: 3, Flags: MeterPktps, Bands: []MeterBand{{Type: 1, Rate: 10}}}},
 		&TableFeaturesRequest{},
 		&TableFeaturesReply{Tables: []TableFeatures{{Table: 3, Name: "three", MetadataMatch: ^uint64(0), MetadataMask: 5, MaxEntries: 1000, Next: []uint8{4, 5}, Match: []flow.Field{flow.FieldInPort, flow.FieldEthDst, flow.FieldReg0}, Wildcards: []flow.Field{flow.FieldEthDst}, SetField: []flow.Field{flow.FieldEthSrc}}}},
@@ -166,7 +167,10 @@ func samples(v ofp.Version) (ms []Message) {
 			&GroupMod{Command: GroupRemoveBucket, CommandBucket: 5, GroupDesc: GroupDesc{Group: 6}})
 	}
 	if v >= ofp.V14 {
-		ms = append(ms, &TableDescRequest{}, &TableDescReply{Tables: []TableDesc{{Table: 3, Eviction: true}}})
+		ms = append(ms, &TableDescRequest{}, &TableDescReply{Tables: []TableDesc{
+			{Table: 3, Eviction: true}, {Table: 4, Vacancy: true, VacancyDown: 10, VacancyUp: 90, Free: 55}}},
+			&TableMod{Table: 3, Set: true, Eviction: true}, &TableMod{Table: TableAll, Set: true, Vacancy: true, VacancyDown: 20, VacancyUp: 80},
+			&TableStatus{Reason: TableVacancyUp, Desc: TableDesc{Table: 4, Vacancy: true, VacancyDown: 10, VacancyUp: 90, Free: 91}})
 	}
 	return ms
 }

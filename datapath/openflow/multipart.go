@@ -174,7 +174,10 @@ type TableDescRequest struct{}
 // TableDesc is the configuration of a table.
 type TableDesc struct {
 	Table    uint8
-	Eviction bool
+	Eviction bool // asked for by TableMod
+	// Vacancy events, likewise, with their thresholds and what is free now, per cent.
+	Vacancy                      bool
+	VacancyDown, VacancyUp, Free uint8
 }
 
 // TableDescReply lists tables.

@@ -196,36 +196,3 @@ func (e *encoder) tableFeatures(m *TableFeaturesReply) {
 		})
 	}
 }
-
-// Configuration of a table in OpenFlow 1.4 and later.
-const tableEviction = 1 << 2
-
-func (d *decoder) tableDesc() *TableDescReply {
-	m := &TableDescReply{}
-	d.elements(func() {
-		n := int(d.U16())
-		el := d.sub(n - 2)
-		t := TableDesc{Table: el.U8()}
-		el.Skip(1)
-		t.Eviction = el.U32()&tableEviction != 0
-		el.Skip(el.Len()) // properties
-		d.join(el)
-		m.Tables = append(m.Tables, t)
-	})
-	return m
-}
-
-func (e *encoder) tableDesc(m *TableDescReply) {
-	for _, t := range m.Tables {
-		e.element(func() {
-			e.U16(8)
-			e.U8(t.Table)
-			e.Zero(1)
-			c := uint32(0)
-			if t.Eviction {
-				c = tableEviction
-			}
-			e.U32(c)
-		})
-	}
-}

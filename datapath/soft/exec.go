@@ -17,6 +17,7 @@ const maxActions = 1024
 type sink interface {
 	output(p dpif.Port, f *packet.Frame)
 	userspace(arg uint32, f *packet.Frame)
+	meter(id dpif.MeterID, f *packet.Frame) bool
 }
 
 // execute runs actions on f, which has been parsed.
@@ -32,7 +33,13 @@ func execute(f *packet.Frame, actions []dpif.Action, to sink) {
 		case dpif.PopVLAN:
 			f.PopVLAN()
 		case dpif.Userspace:
-			to.userspace(a.Arg, f)
+			if a.Meter == 0 || to.meter(a.Meter, f) {
+				to.userspace(a.Arg, f)
+			}
+		case dpif.Meter:
+			if !to.meter(a.ID, f) {
+				return
+			}
 		}
 	}
 }
@@ -56,7 +63,7 @@ func checkActions(actions []dpif.Action) error {
 			if a.TPID != packet.TypeVLAN && a.TPID != packet.TypeQinQ {
 				return &dpif.Unsupported{Reason: fmt.Sprintf("a VLAN tag of type %#04x cannot be pushed", a.TPID)}
 			}
-		case dpif.PopVLAN, dpif.Userspace:
+		case dpif.PopVLAN, dpif.Userspace, dpif.Meter:
 		default:
 			return &dpif.Unsupported{Reason: fmt.Sprintf("action %T is unknown", a)}
 		}

@@ -28,6 +28,8 @@ type Config struct {
 	// NoIsolate leaves the frames of ports to the kernel's stack too.
 	NoIsolate bool
 	Log       *slog.Logger
+	// Now is the clock of meters: the time since any fixed moment. Default: the monotonic clock.
+	Now func() time.Duration
 }
 
 // Datapath is the datapath in Go; see the package comment and package dpif.
@@ -35,6 +37,7 @@ type Datapath struct {
 	cfg    Config
 	can    flow.Mask
 	table  *table
+	meters meters
 	queues *queues
 
 	mu     sync.Mutex // guards changes of ports
@@ -62,6 +65,10 @@ func New(cfg Config) *Datapath {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		start := time.Now()
+		cfg.Now = func() time.Duration { return time.Since(start) }
 	}
 	// A random seed, so that nobody can send keys that all hash alike.
 	seed := maphash.Comparable(maphash.MakeSeed(), 0)
@@ -93,7 +100,7 @@ func (d *Datapath) keepRanked() {
 
 // Features implements dpif.Datapath.
 func (d *Datapath) Features() dpif.Features {
-	return dpif.Features{Name: "soft", Match: d.can, MaxActions: maxActions, MaxFlows: d.cfg.MaxFlows}
+	return dpif.Features{Name: "soft", Match: d.can, MaxActions: maxActions, MaxFlows: d.cfg.MaxFlows, MaxMeters: maxMeters, MaxBands: maxBands}
 }
 
 func (d *Datapath) port(no dpif.Port) *port { return (*d.ports.Load())[no] }

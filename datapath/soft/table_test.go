@@ -203,8 +203,9 @@ func TestConcurrentTable(t *testing.T) {
 // counter is a sink.
 type counter struct{ n, bytes int }
 
-func (c *counter) output(_ dpif.Port, f *packet.Frame) { c.n++; c.bytes += len(f.Data()) }
-func (c *counter) userspace(uint32, *packet.Frame)     { c.n++ }
+func (c *counter) output(_ dpif.Port, f *packet.Frame)    { c.n++; c.bytes += len(f.Data()) }
+func (c *counter) userspace(uint32, *packet.Frame)        { c.n++ }
+func (c *counter) meter(dpif.MeterID, *packet.Frame) bool { return true }
 
 // TestNoAllocs: parse, lookup and actions of a packet that hits a flow allocate
 // nothing.

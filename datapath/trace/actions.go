@@ -86,7 +86,13 @@ func Actions(k *flow.Key, l []dpif.Action, pis []xlate.PacketIn) string {
 		case dpif.PopVLAN:
 			ws = append(ws, "pop_vlan")
 		case dpif.Userspace:
-			ws = append(ws, userspace(a.Arg, pis))
+			u := userspace(a.Arg, pis)
+			if a.Meter != 0 {
+				u = fmt.Sprintf("sample(sample=100.0%%,actions(meter(%d),%s))", a.Meter, u)
+			}
+			ws = append(ws, u)
+		case dpif.Meter:
+			ws = append(ws, fmt.Sprintf("meter(%d)", a.ID))
 		case dpif.Set:
 			j := i + 1
 			for j < len(l) {

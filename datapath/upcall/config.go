@@ -35,7 +35,8 @@ type BridgeConfig struct {
 	MACAging         time.Duration
 	MACTableSize     int // 0: fdb.DefaultMax
 	ForwardBPDU      bool
-	Ports            []PortConfig // numbers and names differ
+	Tables           map[uint8]ofproto.TableConfig // those that are not as usual
+	Ports            []PortConfig                  // numbers and names differ
 }
 
 // PortConfig describes an OpenFlow port.
@@ -125,6 +126,7 @@ func (s *Switch) Apply(c Config, now time.Time) error {
 			empty := b.cfg
 			empty.Ports = nil
 			s.configure(b, &empty, now)
+			b.x.OF.DropMeters(now)
 			delete(s.bridges, name)
 		}
 	}
@@ -134,6 +136,7 @@ func (s *Switch) Apply(c Config, now time.Time) error {
 		if b == nil {
 			b = &bridge{cfg: BridgeConfig{Name: cfg.Name}}
 			of := ofproto.New(func(no action.Port) (openflow.PortStats, bool) { return s.counters(b, no) })
+			of.SetMeters(s.meters)
 			b.x = xlate.NewBridge(cfg.Name, of, fdb.New(cfg.MACTableSize, cfg.MACAging))
 			s.bridges[cfg.Name] = b
 		}
@@ -213,7 +216,9 @@ func (s *Switch) configure(b *bridge, cfg *BridgeConfig, now time.Time) (eff ofp
 
 	reset := of.Reset(cfg.Controllers, cfg.Secure, now)
 	open := of.SetFailOpen(cfg.FailOpen, now)
-	reset.Changes = append(reset.Changes, open.Changes...)
+	tables := of.SetTables(cfg.Tables, now)
+	reset.Changes = append(append(reset.Changes, open.Changes...), tables.Changes...)
+	reset.Async = append(reset.Async, tables.Async...)
 	s.affected(b.x, &reset)
 	eff.Async = append(eff.Async, reset.Async...)
 	return eff

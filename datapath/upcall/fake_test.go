@@ -13,6 +13,7 @@ import (
 
 	"github.com/weirswitch/weir/datapath/dpif"
 	"github.com/weirswitch/weir/datapath/flow"
+	"github.com/weirswitch/weir/datapath/meter"
 	"github.com/weirswitch/weir/datapath/packet"
 )
 
@@ -27,6 +28,7 @@ type listDP struct {
 	refuse   func(dpif.Action) bool // actions that it does not support
 	puts     int
 	now      func() time.Time
+	meters   map[dpif.MeterID]*meter.Meter
 }
 
 type listFlow struct {
@@ -49,7 +51,38 @@ var allMask = func() (m flow.Mask) {
 }()
 
 func (d *listDP) Features() dpif.Features {
-	return dpif.Features{Name: "list", Match: allMask, MaxActions: 1 << 16, MaxFlows: d.maxFlows}
+	return dpif.Features{Name: "list", Match: allMask, MaxActions: 1 << 16, MaxFlows: d.maxFlows, MaxMeters: 3, MaxBands: 2}
+}
+
+func (d *listDP) clock() time.Duration { return time.Duration(d.now().UnixNano()) }
+
+func (d *listDP) MeterSet(id dpif.MeterID, m *dpif.MeterSpec) error {
+	if id > 3 {
+		return dpif.ErrFull
+	}
+	if d.meters == nil {
+		d.meters = map[dpif.MeterID]*meter.Meter{}
+	}
+	d.meters[id] = meter.New(m, d.clock())
+	return nil
+}
+
+func (d *listDP) MeterDel(id dpif.MeterID) (dpif.MeterStats, error) {
+	s, err := d.MeterStats(id)
+	delete(d.meters, id)
+	return s, err
+}
+
+func (d *listDP) MeterStats(id dpif.MeterID) (dpif.MeterStats, error) {
+	if m := d.meters[id]; m != nil {
+		return m.Stats(), nil
+	}
+	return dpif.MeterStats{}, dpif.ErrNotExist
+}
+
+func (d *listDP) MeterPass(id dpif.MeterID, n int) bool {
+	m := d.meters[id]
+	return m == nil || m.Pass(n, d.clock())
 }
 func (d *listDP) PortAdd(dpif.Port, dpif.PortSpec) error              { return nil }
 func (d *listDP) PortDel(dpif.Port) error                             { return nil }
@@ -126,7 +159,7 @@ func (d *listDP) FlowDump(yield func(dpif.FlowID, dpif.FlowStats) bool) error {
 }
 
 // run executes actions; userspace gets what they hand up.
-func run(data []byte, actions []dpif.Action, userspace func(arg uint32, data []byte)) (out []sent) {
+func (d *listDP) run(data []byte, actions []dpif.Action, userspace func(arg uint32, data []byte)) (out []sent) {
 	var f packet.Frame
 	f.Reset(append(make([]byte, packet.Headroom), data...), packet.Headroom, dpif.GSO{})
 	var k flow.Key
@@ -141,7 +174,14 @@ func run(data []byte, actions []dpif.Action, userspace func(arg uint32, data []b
 			f.PopVLAN()
 		case dpif.Set:
 			f.Set(a.Field, a.Value, a.Mask)
+		case dpif.Meter:
+			if !d.MeterPass(a.ID, len(f.Data())) {
+				return out
+			}
 		case dpif.Userspace:
+			if a.Meter != 0 && !d.MeterPass(a.Meter, len(f.Data())) {
+				continue
+			}
 			userspace(a.Arg, bytes.Clone(f.Data()))
 		}
 	}
@@ -149,7 +189,7 @@ func run(data []byte, actions []dpif.Action, userspace func(arg uint32, data []b
 }
 
 func (d *listDP) Execute(_ dpif.Port, p dpif.Packet, actions []dpif.Action) error {
-	out := run(p.Data, actions, func(uint32, []byte) { panic("Userspace in Execute") })
+	out := d.run(p.Data, actions, func(uint32, []byte) { panic("Userspace in Execute") })
 	d.mu.Lock()
 	d.sent = append(d.sent, out...)
 	d.mu.Unlock()
@@ -161,7 +201,7 @@ func (d *listDP) Execute(_ dpif.Port, p dpif.Packet, actions []dpif.Action) erro
 func sameDone(data []byte, a, b []dpif.Action) bool {
 	done := func(l []dpif.Action) string {
 		var up []string
-		out := run(slices.Clone(data), l, func(_ uint32, p []byte) { up = append(up, string(p)) })
+		out := (&listDP{now: time.Now}).run(slices.Clone(data), l, func(_ uint32, p []byte) { up = append(up, string(p)) })
 		return fmt.Sprintf("%v %q", out, up)
 	}
 	return done(a) == done(b)
@@ -194,7 +234,7 @@ func (d *listDP) receive(s *Switch, port dpif.Port, data []byte) {
 	}
 	actions, id := hit.Actions, hit.ID
 	d.mu.Unlock()
-	out := run(data, actions, func(arg uint32, data []byte) {
+	out := d.run(data, actions, func(arg uint32, data []byte) {
 		s.Upcall(&dpif.Upcall{InPort: port, Reason: dpif.ReasonAction, Flow: id, Arg: arg, Packet: dpif.Packet{Data: data}})
 	})
 	d.mu.Lock()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirswitch/weir/datapath/dpif"
 	"github.com/weirswitch/weir/datapath/flow"
+	"github.com/weirswitch/weir/datapath/ofproto"
 	"github.com/weirswitch/weir/datapath/openflow"
 	"github.com/weirswitch/weir/datapath/packet"
 	"github.com/weirswitch/weir/datapath/xlate"
@@ -123,7 +124,11 @@ func (s *Switch) put(f *megaflow) error {
 		s.setSlow(f, "")
 		return err
 	}
-	df.Actions = []dpif.Action{dpif.Userspace{Arg: slowArg}}
+	up := dpif.Userspace{Arg: slowArg}
+	if p := s.byDP[dpif.Port(df.Key.InPort())]; p != nil {
+		up.Meter = p.Bridge.OF.Meter(ofproto.MeterSlowpath)
+	}
+	df.Actions = []dpif.Action{up}
 	if err2 := s.dp.FlowPut(&df); err2 != nil {
 		return err // the key is what is not supported
 	}
@@ -145,7 +150,8 @@ func (s *Switch) tagged(f *megaflow) []dpif.Action {
 	out := slices.Clone(f.out.actions)
 	for i, a := range out {
 		if u, ok := a.(dpif.Userspace); ok {
-			out[i] = dpif.Userspace{Arg: f.gen<<argBits | u.Arg}
+			u.Arg |= f.gen << argBits
+			out[i] = u
 		}
 	}
 	return out
@@ -203,7 +209,7 @@ func (s *Switch) execute(in dpif.Port, p dpif.Packet, actions []dpif.Action, pis
 	if len(pis) > 0 {
 		actions = s.divert(in, p, actions, pis)
 	}
-	if !slices.ContainsFunc(actions, func(a dpif.Action) bool { _, ok := a.(dpif.Output); return ok }) {
+	if !slices.ContainsFunc(actions, visible) {
 		return
 	}
 	// The packet belongs to the upcall, Execute may change it.
@@ -214,7 +220,17 @@ func (s *Switch) execute(in dpif.Port, p dpif.Packet, actions []dpif.Action, pis
 	}
 }
 
-// divert sends the packet-ins of a list of actions and returns the others.
+// visible reports whether a leaves a trace outside of the packet.
+func visible(a dpif.Action) bool {
+	switch a.(type) {
+	case dpif.Output, dpif.Meter:
+		return true
+	}
+	return false
+}
+
+// divert sends the packet-ins of a list of actions, puts the packet through the meters,
+// and returns the others.
 func (s *Switch) divert(in dpif.Port, p dpif.Packet, actions []dpif.Action, pis []xlate.PacketIn) []dpif.Action {
 	buf := make([]byte, packet.Headroom+len(p.Data))
 	copy(buf[packet.Headroom:], p.Data)
@@ -226,8 +242,13 @@ func (s *Switch) divert(in dpif.Port, p dpif.Packet, actions []dpif.Action, pis 
 	for _, a := range actions {
 		switch a := a.(type) {
 		case dpif.Userspace:
-			if int(a.Arg) < len(pis) {
+			if int(a.Arg) < len(pis) && (a.Meter == 0 || s.dp.MeterPass(a.Meter, len(fr.Data()))) {
 				s.packetIn(in, &pis[a.Arg], fr.Data())
+			}
+			continue
+		case dpif.Meter:
+			if !s.dp.MeterPass(a.ID, len(fr.Data())) {
+				return rest
 			}
 			continue
 		case dpif.PushVLAN:

@@ -19,12 +19,15 @@ import (
 // apply adds to the backlog what depends on changes of a bridge. s.mu is held for
 // writing, and was when they were made.
 func (s *Switch) apply(b *bridge, eff *ofproto.Effects) {
-	if len(eff.Changes) == 0 && len(eff.Ports) == 0 && len(eff.Groups) == 0 && !eff.Fragments {
+	if len(eff.Changes) == 0 && len(eff.Ports) == 0 && len(eff.Groups) == 0 && len(eff.Meters) == 0 && !eff.Fragments {
 		return
 	}
 	s.ix.mu.Lock()
 	s.affected(b.x, eff)
 	s.ix.mu.Unlock()
+	if slices.Contains(eff.Meters, ofproto.MeterSlowpath) {
+		s.slowpathMeter(b)
+	}
 }
 
 // affected adds the megaflows that could differ. s.ix.mu is held.
@@ -45,6 +48,9 @@ func (s *Switch) affected(br *xlate.Bridge, eff *ofproto.Effects) {
 	}
 	for _, id := range eff.Groups {
 		s.ix.dependants(depKey{br: br, kind: xlate.DepGroup, port: action.Port(id)})
+	}
+	for _, id := range eff.Meters {
+		s.ix.dependants(depKey{br: br, kind: xlate.DepMeter, port: action.Port(id)})
 	}
 	for _, no := range eff.Ports {
 		s.ix.dependants(depKey{br: br, kind: xlate.DepPort, port: no})

@@ -103,6 +103,7 @@ type Switch struct {
 	nextID atomic.Uint64
 	count  counters
 	pins   *fair
+	meters *meters
 
 	maxIdle, flowMost atomic.Int64 // of Options, or of Config
 	flowLimit         atomic.Int64 // flowMost or less, see adapt
@@ -137,7 +138,7 @@ func New(dp dpif.Datapath, o Options) *Switch {
 	}
 	s := &Switch{
 		dp: dp, opt: o, bridges: make(map[string]*bridge), byDP: make(map[dpif.Port]*xlate.Port),
-		ix: newIndex(), pins: newFair(packetInsPerPort), epoch: o.Now(),
+		ix: newIndex(), pins: newFair(packetInsPerPort), meters: &meters{dp: dp}, epoch: o.Now(),
 		wake: make(chan struct{}, max(1, min(maxWorkers, runtime.GOMAXPROCS(0)-1))),
 	}
 	// IDs are never used twice, also not those of flows left by a process before.

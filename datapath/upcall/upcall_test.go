@@ -464,7 +464,7 @@ func randomFrame(r *rand.Rand) []byte {
 }
 
 func perform(p []byte, actions []dpif.Action, pis []xlate.PacketIn) (out []string) {
-	sent := run(p, actions, func(arg uint32, data []byte) {
+	sent := (&listDP{now: time.Now}).run(p, actions, func(arg uint32, data []byte) {
 		pi := pis[arg]
 		out = append(out, fmt.Sprintf("pi %s %d %d %x", pi.Bridge.Name, pi.Table, pi.Reason, data))
 	})
@@ -619,7 +619,7 @@ func TestRace(t *testing.T) {
 		})
 	}
 	r := rand.New(rand.NewPCG(*seed, 100))
-	for i := range 400 {
+	for i := 0; i < 400 || l.s.Stats().Installed < 100 && i < 10_000; i++ {
 		for packets.Load() < int64(20*i) {
 			runtime.Gosched()
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/dpif"
 	"github.com/weirswitch/weir/datapath/flow"
+	"github.com/weirswitch/weir/datapath/ofproto"
 	"github.com/weirswitch/weir/datapath/openflow"
 )
 
@@ -97,6 +98,8 @@ func (c *ctx) action(a action.Action) bool {
 		}
 	case action.DecTTL:
 		return c.decTTL(a)
+	case action.Meter:
+		c.meter(a.ID)
 	case action.SetQueue, action.Note, action.Conjunction:
 	case action.OutputTrunc:
 		c.fail(unsupported("output with max_len"))
@@ -108,8 +111,6 @@ func (c *ctx) action(a action.Action) bool {
 
 func name(a action.Action) string {
 	switch a.(type) {
-	case action.Meter:
-		return "meter"
 	case action.PushMPLS:
 		return "push_mpls"
 	case action.PopMPLS:
@@ -308,8 +309,25 @@ func (c *ctx) controller(a action.Controller) {
 			pi.Metadata.Set(f, v)
 		}
 	}
-	c.emit(dpif.Userspace{Arg: uint32(len(c.res.PacketIns))})
+	id := a.Meter
+	if id == 0 {
+		id = ofproto.MeterController
+	}
+	c.emit(dpif.Userspace{Arg: uint32(len(c.res.PacketIns)), Meter: c.meterOf(id)})
 	c.res.PacketIns = append(c.res.PacketIns, pi)
+}
+
+// meterOf returns the datapath's number of a meter, 0 if there is none. The translation depends on that.
+func (c *ctx) meterOf(id uint32) dpif.MeterID {
+	c.dep(DepMeter, action.Port(id))
+	return c.br.OF.Meter(id)
+}
+
+// meter passes the packet as it came, or as outputs so far have left it, to a meter.
+func (c *ctx) meter(id uint32) {
+	if m := c.meterOf(id); m != 0 {
+		c.emit(dpif.Meter{ID: m})
+	}
 }
 
 // decTTL reports whether the list of actions goes on.

@@ -47,6 +47,7 @@ const (
 	DepMAC   DepKind = iota // where an address is (or that it is unknown)
 	DepPort                 // existence and settings of a port
 	DepFlood                // the set of ports and all their settings
+	DepMeter                // existence of a meter, whose number is Port
 	DepGroup                // a group, or that there is none
 )
 
@@ -381,6 +382,10 @@ func (c *ctx) lookup(inPort action.Port, tab uint8) (r *ofproto.Rule, drop bool)
 
 // instructions does what a rule says (OpenFlow 1.3, 5.9).
 func (c *ctx) instructions(in *action.Instructions) {
+	if in.Meter != 0 {
+		c.noteInstr(action.Instructions{Meter: in.Meter})
+		c.meter(in.Meter)
+	}
 	if !c.actions(in.Apply) {
 		return
 	}

@@ -236,7 +236,10 @@ func (b *bridges) serve(br *ofBridge, want []wanted.Controller, now time.Time) {
 		case w.Service:
 			r.listener, err = br.sw.Listen(ofconn.Service, w.Target)
 		default:
-			r.active, err = br.sw.Connect(w.Target, ofconn.ControllerOptions{MaxBackoff: w.MaxBackoff, Probe: w.Probe})
+			r.active, err = br.sw.Connect(w.Target, ofconn.ControllerOptions{
+				MaxBackoff: w.MaxBackoff, Probe: w.Probe,
+				PacketIns: ofconn.PacketInLimits{Rate: w.Rate, Burst: w.Burst, Queue: w.Queue},
+			})
 		}
 		if err == nil {
 			r.err = ""

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/weirswitch/weir/datapath/action"
+	"github.com/weirswitch/weir/datapath/flow"
+	"github.com/weirswitch/weir/datapath/ofproto"
 	"github.com/weirswitch/weir/datapath/openflow"
 	"github.com/weirswitch/weir/datapath/upcall"
 	"github.com/weirswitch/weir/datapath/xlate"
@@ -35,6 +37,7 @@ func configs(p *wanted.Plan, links map[string]wanted.Link, controls map[string]c
 			},
 			Secure: b.Secure, Controllers: c.primary, FailOpen: c.failOpen, MissToController: c.oldMiss,
 			MACAging: b.MACAging, MACTableSize: b.MACTableSize, ForwardBPDU: b.ForwardBPDU,
+			Tables: tableConfigs(b.Tables),
 		}
 		for j := range b.Ports {
 			if ps := &b.Ports[j]; ps.No != 0 {
@@ -47,6 +50,21 @@ func configs(p *wanted.Plan, links map[string]wanted.Link, controls map[string]c
 		all[b.Kind] = k
 	}
 	return all
+}
+
+// tableConfigs leaves out groups that no field is known for, as ovs-vswitchd.conf.db(5) says.
+func tableConfigs(ts map[uint8]wanted.Table) map[uint8]ofproto.TableConfig {
+	cfg := make(map[uint8]ofproto.TableConfig, len(ts))
+	for no, t := range ts {
+		c := ofproto.TableConfig{Name: t.Name, Limited: t.Limited, Limit: t.Limit, Evict: t.Evict}
+		for _, g := range t.Groups {
+			if f, err := flow.ParseSubfield(g); err == nil {
+				c.Groups = append(c.Groups, f)
+			}
+		}
+		cfg[no] = c
+	}
+	return cfg
 }
 
 func orNone(s string) string {

@@ -44,8 +44,11 @@ func (r *reader) bridge(v view) wanted.BridgeRow {
 		b.Controllers = append(b.Controllers, wanted.ControllerRow{
 			ID: c.id, Target: c.text("target"), Type: c.text("type"),
 			InactivityProbe: c.optional("inactivity_probe"), MaxBackoff: c.optional("max_backoff"),
+			RateLimit: c.optional("controller_rate_limit"), BurstLimit: c.optional("controller_burst_limit"),
+			QueueSize: c.optional("controller_queue_size"),
 		})
 	}
+	b.Tables = r.tables(v.get("flow_tables"))
 	for _, p := range v.refs("ports", "Port") {
 		port := wanted.PortRow{
 			ID: p.id, Name: p.text("name"), VLANMode: p.text("vlan_mode"), Tag: p.optional("tag"),
@@ -61,6 +64,26 @@ func (r *reader) bridge(v view) wanted.BridgeRow {
 		b.Ports = append(b.Ports, port)
 	}
 	return b
+}
+
+// tables reads a map from table numbers to rows of Flow_Table.
+func (r *reader) tables(d ovsdb.Datum) map[int64]wanted.TableRow {
+	var ts map[int64]wanted.TableRow
+	for i := range d.Len() {
+		row := r.snap.Row(r.schema.Table("Flow_Table"), d.Value(i).UUID())
+		if row == nil {
+			continue
+		}
+		if ts == nil {
+			ts = map[int64]wanted.TableRow{}
+		}
+		t := r.view("Flow_Table", row)
+		ts[d.Key(i).Int()] = wanted.TableRow{
+			Name: t.text("name"), FlowLimit: t.optional("flow_limit"),
+			OverflowPolicy: t.text("overflow_policy"), Groups: t.texts("groups"),
+		}
+	}
+	return ts
 }
 
 // view is a row with its table: columns by name. A column that the schema does

@@ -49,6 +49,8 @@ enum {
 #define MAX_OPS 64
 #define IPV6_MAX_EXT 6
 #define ND_MAX_OPTIONS 8
+#define METER_CPUS 64  // with meters
+#define METER_FRAC 20  // bits behind the point in the cost of a byte
 
 struct mask {
 	u64 word[K_WORDS];
@@ -95,7 +97,8 @@ struct op {
 	u64 mask;
 };
 
-enum { OP_END, OP_OUT, OP_LAST, OP_PUSH, OP_POP, OP_TCI, OP_SET, OP_MARK, OP_UPCALL };
+// OP_METER and OP_MUPCALL, which name a meter in mask, are first in their chunk.
+enum { OP_END, OP_OUT, OP_LAST, OP_PUSH, OP_POP, OP_TCI, OP_SET, OP_MARK, OP_UPCALL, OP_SKIP, OP_METER, OP_MUPCALL };
 enum { B_L2, B_MPLS, B_L3, B_L4, B_SLL, B_TLL };
 enum {
 	C_IP = 1,      // the IPv4 header's checksum covers it
@@ -152,6 +155,24 @@ struct upcall {
 	u64 ktime;
 };
 
+// A meter (see meter.h). User space writes all; programs write empty.
+struct meter {
+	u64 cost;  // of a byte or a packet, ns << METER_FRAC; 0: there is no such meter
+	u64 depth; // of the bucket, ns
+	u64 empty; // see meter.h
+	u64 debt;  // more than can be owed, ns
+	u64 per_packet;
+};
+
+// What one CPU, or user space, did at a meter. Only that CPU writes it.
+struct meter_use {
+	u64 used; // cost of what passed, ns
+	u64 frac; // the rest of that, below a nanosecond
+	u64 packets, bytes;
+	u64 dropped, dropped_bytes;
+	u64 pad[2];
+};
+
 #define WIN 256     // bytes of the packet that are looked at in one go
 #define WIN_PAD 40  // the longest header read
 
@@ -174,6 +195,8 @@ MAP(weir_index, MAP_HASH, 8, 8, 1, MAP_NO_PREALLOC); // hash of the masked key -
 MAP(weir_flows, MAP_ARRAY_OF_MAPS, 4, 4, 1, 0);      // number >> SEG_SHIFT -> array of struct flow
 MAP(weir_fstats, MAP_ARRAY_OF_MAPS, 4, 4, 1, 0);     // the same, per-CPU array of struct flow_stats
 MAP(weir_acts, MAP_ARRAY_OF_MAPS, 4, 4, 1, 0);       // array of struct chunk
+MAP(weir_meters, MAP_ARRAY_OF_MAPS, 4, 4, 1, 0);     // array of struct meter
+MAP(weir_muse, MAP_ARRAY_OF_MAPS, 4, 4, 1, 0);       // meter * (cpus + 1) + CPU, the last for user space -> struct meter_use
 MAP(weir_devs, MAP_HASH, 4, sizeof(struct dev), 1, MAP_NO_PREALLOC);
 MAP(weir_ports, MAP_ARRAY, 4, sizeof(struct port), 1, 0);
 MAP(weir_pstats, MAP_PERCPU_ARRAY, 4, sizeof(struct port_stats), 1, 0);

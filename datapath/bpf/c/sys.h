@@ -113,6 +113,7 @@ static s64 (*csum_diff)(const void *from, u32 fromlen, const void *to, u32 tolen
 static void *(*ringbuf_reserve)(void *map, u64 size, u64 flags) = (void *)131;
 static void (*ringbuf_submit)(void *rec, u64 flags) = (void *)132;
 static void (*ringbuf_discard)(void *rec, u64 flags) = (void *)133;
+static u64 (*ktime)(void) = (void *)5;
 static u64 (*ktime_coarse)(void) = (void *)160;
 
 #endif

@@ -9,6 +9,7 @@
 #include "maps.h"
 #include "parse.h"
 #include "lookup.h"
+#include "meter.h"
 
 // Classes of upcall records, by the longest data. The last holds an IP packet
 // of 65,535 bytes behind an Ethernet header and two tags; less CLASS2 it is
@@ -287,6 +288,12 @@ inline_ long execute(struct __sk_buff *skb, struct pkt *p, const struct ctl *ctl
 		op = &c->op[i % CHUNK_OPS];
 		if ((p->has & op->need) != op->need)
 			continue;
+		if (i % CHUNK_OPS == 0 && op->code >= OP_METER &&
+		    !meter_pass(op->mask, wire_len(skb), ctl)) {
+			if (op->code == OP_METER)
+				return TC_ACT_SHOT;
+			continue;
+		}
 		switch (op->code) {
 		case OP_OUT:
 			output(skb, op->val, 0);
@@ -317,7 +324,11 @@ inline_ long execute(struct __sk_buff *skb, struct pkt *p, const struct ctl *ctl
 		case OP_MARK:
 			skb->mark = (skb->mark & ~(u32)op->mask) | (u32)op->val;
 			break;
+		case OP_SKIP:
+		case OP_METER:
+			break;
 		case OP_UPCALL:
+		case OP_MUPCALL:
 			upcall(skb, p, ctl, id, op->val);
 			break;
 		default:

@@ -63,6 +63,15 @@ func DecodeInstructions(r *ofp.Reader, v ofp.Version) (in action.Instructions) {
 			r.Fail(err)
 		}
 	}
+	// In OpenFlow 1.5 the meter instruction is an action; where it comes first it means the same.
+	if len(in.Apply) > 0 && in.Meter == 0 {
+		if m, ok := in.Apply[0].(action.Meter); ok {
+			in.Meter = m.ID
+			if in.Apply = in.Apply[1:]; len(in.Apply) == 0 {
+				in.Apply = nil
+			}
+		}
+	}
 	return in
 }
 

@@ -300,6 +300,11 @@ func Actions(actions []dpif.Action) string {
 			list[i] = set(a)
 		case dpif.Userspace:
 			list[i] = fmt.Sprintf("userspace(%d)", a.Arg)
+			if a.Meter != 0 {
+				list[i] = fmt.Sprintf("sample(sample=100.0%%,actions(meter(%d),%s))", a.Meter, list[i])
+			}
+		case dpif.Meter:
+			list[i] = fmt.Sprintf("meter(%d)", a.ID)
 		default:
 			list[i] = fmt.Sprintf("%T%+v", a, a)
 		}

@@ -23,6 +23,7 @@ type BridgeRow struct {
 	Protocols    []string
 	OtherConfig  map[string]string
 	Controllers  []ControllerRow
+	Tables       map[int64]TableRow // by number
 	Ports        []PortRow
 }
 
@@ -56,4 +57,15 @@ type ControllerRow struct {
 	Type            string // "primary", "service", "": by the target
 	InactivityProbe *int64 // ms
 	MaxBackoff      *int64 // ms
+	RateLimit       *int64 // packet-ins a second
+	BurstLimit      *int64 // packet-ins
+	QueueSize       *int64 // packet-ins
+}
+
+// TableRow is a row of the table Flow_Table.
+type TableRow struct {
+	Name           string
+	FlowLimit      *int64
+	OverflowPolicy string // "evict", "refuse", "": refuse
+	Groups         []string
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -113,7 +114,17 @@ type Bridge struct {
 	ForwardBPDU  bool
 	Protocols    []string // ascending; nil: all
 	Controllers  []Controller
+	Tables       map[uint8]Table // those that are configured
 	Ports        []Port
+}
+
+// Table is a wanted OpenFlow table (Flow_Table).
+type Table struct {
+	Name    string
+	Limited bool
+	Limit   int
+	Evict   bool
+	Groups  []string // fields or subfields in the words of the database, ascending
 }
 
 // Controller is a wanted OpenFlow controller or listener.
@@ -123,6 +134,8 @@ type Controller struct {
 	Service    bool
 	Probe      time.Duration // inactivity probe; 0: none
 	MaxBackoff time.Duration
+	// Packet-ins: a second (0: any number), at once, waiting (0: the default).
+	Rate, Burst, Queue int
 }
 
 // Port is a wanted port.
@@ -206,6 +219,7 @@ func bridge(r BridgeRow) Bridge {
 		MACTableSize: int(number(r.OtherConfig, "mac-table-size", defaultTableSize, 10, 1_000_000)),
 		ForwardBPDU:  r.OtherConfig["forward-bpdu"] == "true",
 		Protocols:    slices.Sorted(slices.Values(r.Protocols)),
+		Tables:       tables(r.Tables),
 	}
 	if r.DatapathType == "netdev" {
 		b.Kind = Soft
@@ -249,6 +263,25 @@ func datapathID(s string) uint64 {
 	return binary.BigEndian.Uint64(raw)
 }
 
+// tables are those that have a number that there is; the schema allows 0 to 254.
+func tables(rows map[int64]TableRow) map[uint8]Table {
+	if len(rows) == 0 {
+		return nil
+	}
+	ts := make(map[uint8]Table, len(rows))
+	for no, r := range rows {
+		if no < 0 || no > 253 {
+			continue
+		}
+		t := Table{Name: r.Name, Evict: r.OverflowPolicy == "evict", Groups: slices.Sorted(slices.Values(r.Groups))}
+		if r.FlowLimit != nil {
+			t.Limited, t.Limit = true, int(min(max(*r.FlowLimit, 0), 1<<31-1))
+		}
+		ts[uint8(no)] = t
+	}
+	return ts
+}
+
 func controller(r ControllerRow) Controller {
 	c := Controller{ID: r.ID, Target: r.Target, Probe: defaultProbe, MaxBackoff: defaultMaxBackoff}
 	switch r.Type {
@@ -269,6 +302,13 @@ func controller(r ControllerRow) Controller {
 	if r.MaxBackoff != nil {
 		c.MaxBackoff = time.Duration(*r.MaxBackoff) * time.Millisecond
 	}
+	limit := func(n *int64) int {
+		if n == nil {
+			return 0
+		}
+		return int(min(max(*n, 0), 1<<31-1))
+	}
+	c.Rate, c.Burst, c.Queue = limit(r.RateLimit), limit(r.BurstLimit), limit(r.QueueSize)
 	return c
 }
 
@@ -410,7 +450,14 @@ func (s *Switch) String() string {
 			if c.Service {
 				role = "service"
 			}
-			fmt.Fprintf(&b, "  controller %s %s probe %v backoff %v\n", c.Target, role, c.Probe, c.MaxBackoff)
+			fmt.Fprintf(&b, "  controller %s %s probe %v backoff %v", c.Target, role, c.Probe, c.MaxBackoff)
+			if c.Rate != 0 || c.Burst != 0 || c.Queue != 0 {
+				fmt.Fprintf(&b, " packet-ins %d/s burst %d queue %d", c.Rate, c.Burst, c.Queue)
+			}
+			b.WriteByte('\n')
+		}
+		for _, no := range slices.Sorted(maps.Keys(br.Tables)) {
+			fmt.Fprintf(&b, "  table %d %+v\n", no, br.Tables[no])
 		}
 		for _, p := range br.Ports {
 			fmt.Fprintf(&b, "  port %s %v", p.Name, p.VLAN)

@@ -264,3 +264,58 @@ func TestVacancy(t *testing.T) {
 	do(flowMod(openflow.FlowDeleteStrict, 2, nil))
 	events()
 }
+
+// TestRollbackMeters: what a bundle that is refused did to meters' rules, the order of eviction and vacancy
+// is taken back.
+func TestRollbackMeters(t *testing.T) {
+	b, _ := metered()
+	b.SetTables(map[uint8]TableConfig{0: {Limited: true, Limit: 3, Evict: true}}, t0)
+	b.Handle(ConnInfo{}, meterMod(openflow.MeterAdd, 1, openflow.MeterKbps, band(5)), t0)
+	b.Handle(ConnInfo{}, meterMod(openflow.MeterAdd, 2, openflow.MeterKbps, band(5)), t0)
+	add := func(prio uint16, meter uint32, hard uint16) *openflow.FlowMod {
+		return flowMod(openflow.FlowAdd, prio, func(m *openflow.FlowMod) { m.Instructions.Meter, m.HardTimeout = meter, hard })
+	}
+	for _, m := range []*openflow.FlowMod{add(1, 1, 100), add(2, 1, 50), add(3, 2, 70)} {
+		if _, err := b.FlowMod(m, t0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	proto := openflow.Proto{Version: ofp.V14}
+	var msgs [][]byte
+	for _, m := range []*openflow.FlowMod{
+		add(4, 2, 200), // evicts 2
+		add(1, 2, 10),  // replaces, and would go next
+		flowMod(openflow.FlowDeleteStrict, 3, nil), //
+		add(5, 1, 0), //
+		add(6, 9, 0), // refused: no such meter
+	} {
+		m.Table = 0
+		raw, err := openflow.Encode(proto, 1, &openflow.BundleAdd{ID: 1, Msg: m})
+		if err != nil {
+			t.Fatal(err)
+		}
+		msgs = append(msgs, raw)
+	}
+	replies, _ := b.Handle(ConnInfo{Version: ofp.V14}, &openflow.Bundle{ID: 1, Proto: proto, Added: msgs}, t0.Add(time.Second))
+	if k := kind(replies); k != ofp.MMFCInvalidMeter {
+		t.Fatalf("the bundle: %v", k)
+	}
+	flows := map[uint32]uint32{}
+	for _, s := range first(b.Handle(ConnInfo{}, &openflow.MeterStatsRequest{Meter: MeterAll}, t0))[0].(*openflow.MeterStatsReply).Meters {
+		flows[s.Meter] = s.Flows
+	}
+	if b.Rules(0) != 3 || flows[1] != 2 || flows[2] != 1 {
+		t.Errorf("%d rules, flows of meters %v", b.Rules(0), flows)
+	}
+	for _, want := range []uint16{2, 3, 1} {
+		r := b.limits[0].evictor.pick()
+		if r == nil || uint16(r.Priority()) != want {
+			t.Fatalf("next to be evicted: %+v, want priority %d", r, want)
+		}
+		var eff Effects
+		b.remove(r, openflow.RemovedEviction, t0, &eff)
+	}
+	if len(b.meters[1].rules)+len(b.meters[2].rules) != 0 {
+		t.Error("meters still name rules")
+	}
+}

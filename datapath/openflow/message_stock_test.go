@@ -123,6 +123,8 @@ func samples(v ofp.Version) (ms []Message) {
 		&FlowStatsRequest{FlowFilter: FlowFilter{Match: mustMatch("ip"), Table: 3, OutPort: 4, OutGroup: action.GroupAny}},
 		&AggregateRequest{FlowFilter: FlowFilter{Table: TableAll, OutPort: action.PortAny, OutGroup: action.GroupAny}},
 		&SetPacketInFormat{PacketInNXT}, &SetControllerID{7},
+		&TLVTableRequest{}, &TLVTableReply{Space: 256, Fields: 64, Maps: []TLVMap{{Class: 0x102, Type: 0x80, Len: 4, Index: 3}}},
+		&TLVTableMod{Command: TLVDelete, Maps: []TLVMap{{Class: 0x102, Type: 0x80, Len: 124, Index: 63}, {Class: 1, Type: 2, Len: 0, Index: 0}}}, &CTFlushZone{Zone: 77},
 		&RoleRequest{Role: RolePrimary, Nicira: true}, &RoleReply{Role: RoleSecondary, Nicira: true},
 	)
 	if v == ofp.V10 {

@@ -281,7 +281,7 @@ func (b *Bridge) removeAll(rules []*Rule, why openflow.FlowRemovedReason, now ti
 	}
 	var whole [NumTables]bool
 	for i, t := range b.tables {
-		whole[i] = t != nil && b.limits[i] == nil && n[i] == t.cls.Len()
+		whole[i] = t != nil && b.limits[uint8(i)] == nil && n[i] == t.cls.Len()
 	}
 	for _, r := range rules {
 		if !whole[r.Table] {

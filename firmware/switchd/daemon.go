@@ -176,6 +176,10 @@ func writePidFiles(cfg Config, undo *stack) error {
 	return nil
 }
 
+// maxReply bounds the reply to one transaction, in bytes: every session may make the
+// daemon hold one, and a router has little memory.
+const maxReply = 8 << 20
+
 // serveDatabase opens the database file, creating it when absent, and makes
 // the server for it; remotes come when the switch is ready.
 func serveDatabase(cfg Config, tls server.TLS, undo *stack) (*server.Server, error) {
@@ -193,7 +197,10 @@ func serveDatabase(cfg Config, tls server.TLS, undo *stack) (*server.Server, err
 		}
 		log.Info("created database " + cfg.DB)
 	}
-	j, db, err := journal.Open(journal.OS{}, cfg.DB, journal.Options{Warn: func(s string) { log.Warn(s) }, Clock: cfg.Now})
+	j, db, err := journal.Open(journal.OS{}, cfg.DB, journal.Options{
+		Warn: func(s string) { log.Warn(s) }, Clock: cfg.Now,
+		Engine: engine.Options{MaxReply: maxReply},
+	})
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}

@@ -67,7 +67,7 @@
 //     (hash(sym_l4), recirc): each flow keeps its bucket, but takes a megaflow of its own.
 //
 // Not there yet, and refused by package ofproto or ended with ErrUnsupported:
-// meters, MPLS push and pop, truncated output, queues (a queue is ignored, as the stock
+// MPLS push and pop, truncated output, queues (a queue is ignored, as the stock
 // switch does where the device has none), conjunction (such a rule does nothing).
 //
 // Where the stock switch loses something, ours does not follow: it keeps more than two tags, and the

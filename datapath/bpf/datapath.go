@@ -157,11 +157,15 @@ func (d *Datapath) portAdd(no dpif.Port, spec dpif.PortSpec) error {
 	}
 	p := &port{no: no, spec: spec}
 	// The socket also keeps the device promiscuous.
-	if p.out, err = netdev.OpenRaw(spec.Ifindex, netdev.RawConfig{Promisc: true}); err != nil {
+	if p.out, err = netdev.OpenRaw(spec.Ifindex, netdev.RawConfig{Promisc: !spec.SendOnly}); err != nil {
 		return err
 	}
 	if err := d.ports.add(p, l); err != nil {
 		return errors.Join(err, p.out.Close())
+	}
+	if spec.SendOnly {
+		d.log.Debug("port added", "port", no, "device", spec.Name, "hook", "none")
+		return nil
 	}
 	var hook Hook
 	if p.at, hook, err = attach(d.nl, d.hook, spec.Ifindex, d.maps.prog); err != nil {
@@ -182,7 +186,10 @@ func (d *Datapath) PortDel(no dpif.Port) (err error) {
 	if p == nil {
 		return fmt.Errorf("delete port %d: %w", no, dpif.ErrNotExist)
 	}
-	if err = errors.Join(p.at.detach(), d.ports.del(p)); err != nil {
+	if p.at != nil {
+		err = p.at.detach()
+	}
+	if err = errors.Join(err, d.ports.del(p)); err != nil {
 		err = fmt.Errorf("delete port %d: %w", no, err)
 	}
 	// The kernel takes a grace period to close a packet socket.
@@ -409,7 +416,10 @@ func (d *Datapath) Close() error {
 	var errs []error
 	if d.ports != nil {
 		for _, p := range d.ports.byNo {
-			errs = append(errs, p.at.detach(), p.out.Close())
+			if p.at != nil {
+				errs = append(errs, p.at.detach())
+			}
+			errs = append(errs, p.out.Close())
 		}
 	}
 	if d.ring != nil {

@@ -20,6 +20,9 @@ const MaxPort Port = 65535
 type PortSpec struct {
 	Name    string // of the network device whose frames are the port's, at most 15 bytes
 	Ifindex int    // of that device, in the network namespace of this process
+	// SendOnly is for a device that belongs to somebody else, such as the kernel's bridge that a
+	// chip follows: frames are sent on it, and those that arrive are not the port's.
+	SendOnly bool
 }
 
 // PortStats are counters of a port since it was added, of what this datapath saw.

@@ -123,13 +123,13 @@ func (d *Datapath) PortAdd(no dpif.Port, spec dpif.PortSpec) (err error) {
 			return dpif.ErrExist
 		}
 	}
-	sock, err := netdev.OpenRaw(spec.Ifindex, netdev.RawConfig{Receive: true, Promisc: true, Buffers: &d.bufs})
+	sock, err := netdev.OpenRaw(spec.Ifindex, netdev.RawConfig{Receive: !spec.SendOnly, Promisc: !spec.SendOnly, Buffers: &d.bufs})
 	if err != nil {
 		return err
 	}
 	p := &port{no: no, spec: spec, sock: sock, closed: make(chan struct{})}
 	p.queue.dropped = &p.upcallDropped
-	if !d.cfg.NoIsolate {
+	if !d.cfg.NoIsolate && !spec.SendOnly {
 		if p.guard, err = netdev.NewGuard(spec.Ifindex); err != nil {
 			d.cfg.Log.Warn("the kernel's stack sees the frames of the port too", "port", no, "device", spec.Name, "err", err)
 		}
@@ -137,6 +137,10 @@ func (d *Datapath) PortAdd(no dpif.Port, spec dpif.PortSpec) (err error) {
 	ports = maps.Clone(ports)
 	ports[no] = p
 	d.ports.Store(&ports)
+	if spec.SendOnly {
+		close(p.closed)
+		return nil
+	}
 	w := &worker{dp: d, in: p, cache: new(cache)}
 	d.wg.Go(w.receive)
 	return nil

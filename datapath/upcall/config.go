@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/weirswitch/weir/datapath/action"
@@ -37,7 +38,14 @@ type BridgeConfig struct {
 	ForwardBPDU      bool
 	Tables           map[uint8]ofproto.TableConfig // those that are not as usual
 	Ports            []PortConfig                  // numbers and names differ
+	Legs             []xlate.Leg                   // numbers MinLeg to MaxLeg, which differ
 }
+
+// Numbers of legs: above those that ports can have in OpenFlow 1.0, below the reserved ones.
+const (
+	MinLeg action.Port = 0xff01
+	MaxLeg action.Port = 0xffef
+)
 
 // PortConfig describes an OpenFlow port.
 type PortConfig struct {
@@ -47,7 +55,8 @@ type PortConfig struct {
 	DP     dpif.Port // number in the datapath, which has the port; not for patch ports
 	Peer   string    // patch port: name of the port at the other end
 	VLAN   xlate.VLAN
-	Bundle string // of ports that are one logical port; "": alone
+	Bundle string      // of ports that are one logical port; "": alone
+	Leg    action.Port // of the chip that bridges the port; 0: none
 
 	Down, LinkDown                            bool
 	Curr, Advertised, Supported, PeerFeatures openflow.PortFeatures
@@ -79,6 +88,17 @@ func (c *Config) check() error {
 		}
 		names[b.Name] = true
 		nos := make(map[action.Port]bool)
+		legs := map[action.Port]bool{0: true}
+		for _, l := range b.Legs {
+			if l.No < MinLeg || l.No > MaxLeg || legs[l.No] {
+				return fmt.Errorf("bridge %s: leg %s cannot have number %d", b.Name, l.Name, l.No)
+			}
+			legs[l.No] = true
+			if o, ok := dps[l.DP]; ok {
+				return fmt.Errorf("bridge %s: leg %s and %s have the same datapath port %d", b.Name, l.Name, o, l.DP)
+			}
+			dps[l.DP] = l.Name
+		}
 		for j := range b.Ports {
 			p := &b.Ports[j]
 			if nos[p.No] {
@@ -87,6 +107,9 @@ func (c *Config) check() error {
 			nos[p.No] = true
 			if p.No == 0 || p.No >= 0xff00 && p.No != action.PortLocal {
 				return fmt.Errorf("bridge %s: port %s cannot have number %d", b.Name, p.Name, p.No)
+			}
+			if !legs[p.Leg] {
+				return fmt.Errorf("bridge %s: port %s has leg %d, which is not there", b.Name, p.Name, p.Leg)
 			}
 			if p.Peer != "" {
 				continue
@@ -124,7 +147,7 @@ func (s *Switch) Apply(c Config, now time.Time) error {
 	for name, b := range s.bridges {
 		if !want[name] {
 			empty := b.cfg
-			empty.Ports = nil
+			empty.Ports, empty.Legs = nil, nil
 			s.configure(b, &empty, now)
 			b.x.OF.DropMeters(now)
 			delete(s.bridges, name)
@@ -169,6 +192,8 @@ func (s *Switch) configure(b *bridge, cfg *BridgeConfig, now time.Time) (eff ofp
 		s.moved(b.x, b.x.FDB.SetLimits(cfg.MACTableSize, cfg.MACAging, now))
 	}
 
+	legs := s.setLegs(b, old.Legs, cfg.Legs)
+
 	// Ports: those that go first, so that a number or a device can change hands.
 	byNo := make(map[action.Port]*PortConfig, len(cfg.Ports))
 	descs := make([]openflow.PortDesc, 0, len(cfg.Ports))
@@ -205,6 +230,11 @@ func (s *Switch) configure(b *bridge, cfg *BridgeConfig, now time.Time) (eff ofp
 			s.moved(b.x, b.x.FDB.FlushPortLearned(pc.No))
 			changed(pc.No)
 		}
+		if p.Leg != legs[pc.Leg] {
+			p.Leg = legs[pc.Leg]
+			s.moved(b.x, b.x.FDB.FlushPort(pc.No))
+			changed(pc.No)
+		}
 		if !p.Patch {
 			s.byDP[p.DP] = p
 		}
@@ -222,6 +252,33 @@ func (s *Switch) configure(b *bridge, cfg *BridgeConfig, now time.Time) (eff ofp
 	s.affected(b.x, &reset)
 	eff.Async = append(eff.Async, reset.Async...)
 	return eff
+}
+
+// setLegs makes a bridge's legs those wanted and returns them by number. Legs are few and
+// seldom change: if they do, everything is translated anew. s.mu and s.ix.mu are held.
+func (s *Switch) setLegs(b *bridge, old, want []xlate.Leg) map[action.Port]*xlate.Leg {
+	byNo := make(map[action.Port]*xlate.Leg, len(want))
+	if slices.Equal(old, want) {
+		for _, l := range b.x.Legs() {
+			byNo[l.No] = l
+		}
+		return byNo
+	}
+	for _, l := range b.x.Legs() {
+		if p := s.byDP[l.DP]; p != nil && p.Bridge == b.x && p.No == l.No {
+			delete(s.byDP, l.DP)
+		}
+	}
+	var legs []*xlate.Leg
+	for i := range want {
+		l := want[i]
+		legs = append(legs, &l)
+		byNo[l.No] = &l
+		s.byDP[l.DP] = &xlate.Port{Bridge: b.x, No: l.No, Name: l.Name, DP: l.DP}
+	}
+	b.x.SetLegs(legs)
+	s.ix.all()
+	return byNo
 }
 
 // link connects patch ports with their peers: two that name each other.

@@ -60,6 +60,12 @@ func (s *Switch) affected(br *xlate.Bridge, eff *ofproto.Effects) {
 
 // moved adds the megaflows that looked up addresses whose port changed. s.ix.mu is held.
 func (s *Switch) moved(br *xlate.Bridge, ch []fdb.Change) {
+	if len(ch) > 0 {
+		select {
+		case s.macsMoved <- struct{}{}:
+		default:
+		}
+	}
 	for _, c := range ch {
 		s.ix.dependants(depKey{br: br, kind: xlate.DepMAC, mac: c.MAC, vlan: c.VLAN})
 	}

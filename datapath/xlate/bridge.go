@@ -114,6 +114,22 @@ type Port struct {
 	Peer   *Port // the other end of a patch port; nil while it has none
 	VLAN   VLAN
 	Bundle string // ports with the same, which is not empty, are one logical port
+	Leg    *Leg   // the chip that bridges this port; nil: none does
+}
+
+// Leg is where the traffic between the ports that a chip bridges (a kernel bridge
+// that is offloaded) and all others crosses: a member of that bridge on one side, a port of the
+// datapath on this. It is not a port of the OpenFlow switch. What NORMAL sends to ports of the
+// chip goes through the leg once, and the chip's tables say to which; what comes from it has
+// been to those that it is for already.
+//
+// Frames on the leg always have a tag. An output to one port (not by NORMAL) passes the leg by:
+// the device of a bridged port sends on this port alone.
+type Leg struct {
+	No       action.Port // where its packets come from, for translation: not of a port
+	Name     string
+	DP       dpif.Port
+	Untagged uint16 // the VID on the leg of what has VLAN 0 here; no port has this VLAN
 }
 
 // Bridge is a bridge as translation needs it.
@@ -125,6 +141,7 @@ type Bridge struct {
 
 	ports map[action.Port]*Port
 	order []action.Port // rising
+	legs  []*Leg
 }
 
 // NewBridge returns a bridge without ports.
@@ -164,4 +181,20 @@ func (b *Bridge) RemovePort(no action.Port) {
 		b.order = slices.Delete(b.order, i, i+1)
 		delete(b.ports, no)
 	}
+}
+
+// Legs returns the legs. The slice must not be changed.
+func (b *Bridge) Legs() []*Leg { return b.legs }
+
+// SetLegs replaces the legs; ports must not point to others.
+func (b *Bridge) SetLegs(l []*Leg) { b.legs = l }
+
+// leg returns the leg whose packets come from no, or nil.
+func (b *Bridge) leg(no action.Port) *Leg {
+	for _, l := range b.legs {
+		if l.No == no {
+			return l
+		}
+	}
+	return nil
 }

@@ -3,7 +3,10 @@
 package xlate
 
 import (
+	"slices"
+
 	"github.com/weirswitch/weir/datapath/action"
+	"github.com/weirswitch/weir/datapath/dpif"
 	"github.com/weirswitch/weir/datapath/flow"
 	"github.com/weirswitch/weir/datapath/l2/fdb"
 	"github.com/weirswitch/weir/datapath/openflow"
@@ -15,7 +18,10 @@ func (c *ctx) normal() {
 	in := c.br.ports[inNo]
 	var vlan VLAN // a controller's packet comes from a trunk of all
 	var bundle string
+	leg := c.br.leg(inNo)
 	switch {
+	case leg != nil:
+		c.dep(DepPort, inNo)
 	case in != nil:
 		c.dep(DepPort, inNo)
 		vlan, bundle = in.VLAN, in.Bundle
@@ -35,6 +41,15 @@ func (c *ctx) normal() {
 		return // a tag that is cut off
 	}
 	dst, src := c.get(flow.FieldEthDst), c.get(flow.FieldEthSrc)
+	if leg != nil {
+		if vid == 0 {
+			c.note(NodeWarn, "untagged packet received from the chip, dropping")
+			return
+		}
+		if vid == leg.Untagged {
+			vid = 0
+		}
+	}
 	tagVID := vid
 	vid, ok := vlan.classify(vid)
 	if !ok {
@@ -50,7 +65,7 @@ func (c *ctx) normal() {
 		c.note(NodeDetail, "packet has reserved destination MAC, dropping")
 		return
 	}
-	if in != nil && !fdb.Multicast(src) {
+	if in != nil && in.Leg == nil && !fdb.Multicast(src) { // what is behind the chip, the chip learns
 		l := Learn{c.br, src, inNo, vid}
 		c.res.Learn = append(c.res.Learn, l)
 		c.noteLearn(l)
@@ -64,8 +79,11 @@ func (c *ctx) normal() {
 			switch {
 			case p == nil:
 				c.note(NodeWarn, "learned port is unknown, dropping")
-			case no == inNo || bundle != "" && p.Bundle == bundle:
+			case no == inNo || bundle != "" && p.Bundle == bundle || leg != nil && p.Leg == leg:
 				c.note(NodeDetail, "learned port is input port, dropping")
+			case p.Leg != nil && (in == nil || in.Leg != p.Leg):
+				c.note(NodeDetail, "forwarding to learned port, through the chip")
+				c.sendLeg(p.Leg, vid)
 			default:
 				c.note(NodeDetail, "forwarding to learned port")
 				c.sendNormal(p, vid)
@@ -75,8 +93,17 @@ func (c *ctx) normal() {
 	}
 	c.note(NodeDetail, "no learned MAC for destination, flooding")
 	c.dep(DepFlood, 0)
+	// A packet that came from the chip has been to its ports; one that a controller sends
+	// as if it had come from one of them goes to the others singly.
+	var done []*Leg
+	if leg != nil {
+		done = append(done, leg)
+	}
 	for _, no := range c.br.order {
 		p := c.br.ports[no]
+		if p.Leg != nil && slices.Contains(done, p.Leg) {
+			continue
+		}
 		if no == inNo || bundle != "" && p.Bundle == bundle || !p.VLAN.carries(vid) {
 			continue
 		}
@@ -86,8 +113,29 @@ func (c *ctx) normal() {
 		if op := c.br.OF.Port(no); op != nil && op.Config&openflow.ConfigNoFlood != 0 {
 			continue
 		}
+		if p.Leg != nil && (in == nil || in.Leg != p.Leg) {
+			c.sendLeg(p.Leg, vid)
+			done = append(done, p.Leg)
+			continue
+		}
 		c.sendNormal(p, vid)
 	}
+}
+
+// sendLeg sends a frame of VLAN vid to the chip.
+func (c *ctx) sendLeg(l *Leg, vid uint16) {
+	if vid == 0 {
+		vid = l.Untagged
+	}
+	s := c.save()
+	if c.tagged() {
+		c.setField(flow.FieldDLVLAN, flow.U128{Lo: uint64(vid)}, flow.Ones(12))
+	} else {
+		c.pushTag(tpid8021Q, vid)
+	}
+	c.commit()
+	c.emit(dpif.Output{Port: l.DP})
+	c.restore(&s)
 }
 
 // sendNormal sends a frame of VLAN vid with the tag that p wants.

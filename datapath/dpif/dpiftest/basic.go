@@ -10,6 +10,7 @@ import (
 
 	"github.com/weirswitch/weir/datapath/dpif"
 	"github.com/weirswitch/weir/datapath/flow"
+	"github.com/weirswitch/weir/datapath/netdev"
 	"github.com/weirswitch/weir/datapath/packet/packettest"
 )
 
@@ -436,6 +437,48 @@ func testPortDelete(l *lab) {
 	if err := l.dp.PortDel(2); !errors.Is(err, dpif.ErrNotExist) {
 		l.Errorf("second delete: %v", err)
 	}
+}
+
+// testSendOnly: a port that only sends takes no frame from its device, whose other users see all of them.
+func testSendOnly(l *lab) {
+	dev, peer := l.pair("p3", "h3")
+	l.ok(l.dp.PortAdd(3, dpif.PortSpec{Name: dev.Attrs().Name, Ifindex: dev.Attrs().Index, SendOnly: true}))
+	h := &host{no: 3, link: peer, in: make(chan []byte, 8192)}
+	h.sock = must(netdev.OpenRaw(peer.Attrs().Index, netdev.RawConfig{Receive: true, Promisc: true}))(l)
+	l.hosts[3] = h
+	go h.read()
+	other := must(netdev.OpenRaw(dev.Attrs().Index, netdev.RawConfig{Receive: true, Promisc: true}))(l)
+	defer other.Close()
+	seen := make(chan int, 1)
+	go func() {
+		if n, err := other.ReadBatch(); err == nil {
+			seen <- n
+		}
+	}()
+	d := udpFrame(53)
+	l.put(l.match(1, 1, d), output(3))
+	l.put(l.match(3, 3, d), output(2))
+	l.send(1, d)
+	l.expect(3, d)
+	l.ok(l.dp.Execute(1, dpif.Packet{Data: bytes.Clone(d)}, []dpif.Action{output(3)}))
+	l.expect(3, d)
+	l.send(3, d)
+	l.expectNothing()
+	select {
+	case <-seen:
+	case <-time.After(patience):
+		l.Error("the frame did not get past the port")
+	}
+	l.eventually("two packets are counted", func() bool { return must(l.dp.PortStats(3))(l).TxPackets == 2 })
+	if s := must(l.dp.PortStats(3))(l); s.RxPackets != 0 || s.UpcallPackets != 0 {
+		l.Errorf("counters %+v", s)
+	}
+	l.ok(l.dp.PortDel(3))
+	l.ok(l.dp.PortAdd(3, dpif.PortSpec{Name: dev.Attrs().Name, Ifindex: dev.Attrs().Index}))
+	l.send(3, d)
+	l.expect(2, d)
+	l.ok(l.dp.PortDel(3))
+	l.ok(l.dp.PortAdd(3, dpif.PortSpec{Name: dev.Attrs().Name, Ifindex: dev.Attrs().Index, SendOnly: true}))
 }
 
 // testLinkDown: output to a device that is down drops and counts once, as a

@@ -42,6 +42,7 @@ var tests = []struct {
 	{"Dump", 1, testDump},
 	{"UpcallBounds", 2, testUpcallBounds},
 	{"PortDelete", 3, testPortDelete},
+	{"SendOnly", 2, testSendOnly},
 	{"LinkDown", 2, testLinkDown},
 	{"TCP", 0, testTCP},
 	{"TCPNAT", 0, testTCPNAT},

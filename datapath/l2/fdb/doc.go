@@ -9,6 +9,9 @@
 // that has the most, so that a host that makes addresses up cannot push the
 // others' out. Static entries neither age nor move nor give way.
 //
+// What a switch chip has learned on ports that it bridges is held here (Hold, Release): shown and used like
+// the rest, but aged by the chip. An address that is seen on another port moves all the same.
+//
 // Every operation that changes where a packet would go says so with a Change:
 // the switch re-translates what depended on that address, and nothing else.
 //

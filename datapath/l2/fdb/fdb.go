@@ -36,11 +36,12 @@ type Change struct {
 }
 
 // entry is a node of two lists, ordered from the longest unseen to the latest: that of
-// all entries and that of its port's.
+// all entries and that of its port's. Static and held entries are in neither.
 type entry struct {
 	key        Key
 	port       action.Port
 	static     bool
+	held       bool
 	seen       time.Time
 	prev, next [2]*entry
 }
@@ -78,7 +79,7 @@ type Stats struct {
 // Table is a MAC table.
 type Table struct {
 	entries map[Key]*entry
-	all     list // without static entries
+	all     list // without static and held entries
 	ports   map[action.Port]*list
 	max     int
 	aging   time.Duration
@@ -168,6 +169,9 @@ func (t *Table) Learn(vlan uint16, mac uint64, port action.Port, now time.Time) 
 		return append(out, Change{k, action.PortAny, port}), true
 	case e.static:
 		return nil, false
+	case e.port == port && e.held:
+		e.seen = now
+		return nil, false
 	case e.port == port:
 		e.seen = now
 		t.all.remove(e)
@@ -179,7 +183,7 @@ func (t *Table) Learn(vlan uint16, mac uint64, port action.Port, now time.Time) 
 	default:
 		old := e.port
 		t.drop(e)
-		e.port, e.seen = port, now
+		e.port, e.seen, e.held = port, now, false
 		t.add(e)
 		t.stats.Moved++
 		return []Change{{k, old, port}}, true
@@ -206,6 +210,66 @@ func (t *Table) AddStatic(vlan uint16, mac uint64, port action.Port) (ch []Chang
 	return ch, true
 }
 
+// Hold notes that the chip that bridges port has mac there. Such an entry does not age here and is not
+// flushed, for the chip does that and says so (Release); but Learn moves it when mac is seen on another port.
+// Hold itself moves what was learned, not static entries. It returns the change if there is one. At the bound
+// nothing gives way: packets to mac are then flooded, the chip among others, which knows better.
+func (t *Table) Hold(vlan uint16, mac uint64, port action.Port, now time.Time) (Change, bool) {
+	if Multicast(mac) {
+		return Change{}, false
+	}
+	k := Key{mac, vlan}
+	old := action.PortAny
+	switch e := t.entries[k]; {
+	case e != nil && e.static:
+		return Change{}, false
+	case e != nil && e.held && e.port == port:
+		e.seen = now
+		return Change{}, false
+	case e != nil:
+		old = e.port
+		t.drop(e)
+		if old != port {
+			t.stats.Moved++
+		}
+	default:
+		if len(t.entries) >= t.max {
+			return Change{}, false
+		}
+		t.stats.Learned++
+	}
+	t.add(&entry{key: k, port: port, held: true, seen: now})
+	return Change{k, old, port}, old != port
+}
+
+// Release takes away what Hold has made for port, if it is still there.
+func (t *Table) Release(vlan uint16, mac uint64, port action.Port) (Change, bool) {
+	e := t.entries[Key{mac, vlan}]
+	if e == nil || !e.held || e.port != port {
+		return Change{}, false
+	}
+	t.drop(e)
+	return Change{e.key, e.port, action.PortAny}, true
+}
+
+// Entry is what the table has for an address.
+type Entry struct {
+	Key
+	Port   action.Port
+	Static bool
+	Held   bool // by Hold
+	Seen   time.Time
+}
+
+// All yields every entry, in no order, until yield returns false.
+func (t *Table) All(yield func(Entry) bool) {
+	for _, e := range t.entries {
+		if !yield(Entry{e.key, e.port, e.static, e.held, e.seen}) {
+			return
+		}
+	}
+}
+
 // Delete takes an entry away.
 func (t *Table) Delete(vlan uint16, mac uint64) (Change, bool) {
 	e := t.entries[Key{mac, vlan}]
@@ -218,7 +282,7 @@ func (t *Table) Delete(vlan uint16, mac uint64) (Change, bool) {
 
 func (t *Table) add(e *entry) {
 	t.entries[e.key] = e
-	if e.static {
+	if e.static || e.held {
 		return
 	}
 	t.all.push(e)
@@ -233,7 +297,7 @@ func (t *Table) add(e *entry) {
 
 func (t *Table) drop(e *entry) {
 	delete(t.entries, e.key)
-	if e.static {
+	if e.static || e.held {
 		return
 	}
 	t.all.remove(e)
@@ -275,16 +339,18 @@ func (t *Table) Expire(now time.Time) (out []Change) {
 }
 
 // Flush takes all learned entries out (ovs-appctl fdb/flush).
-func (t *Table) Flush() []Change { return t.flush(func(e *entry) bool { return !e.static }) }
+func (t *Table) Flush() []Change {
+	return t.flush(func(e *entry) bool { return !e.static && !e.held })
+}
 
-// FlushPort takes all entries of a port out, static ones too: the port has gone.
+// FlushPort takes all entries of a port out, static and held ones too: the port has gone.
 func (t *Table) FlushPort(port action.Port) []Change {
 	return t.flush(func(e *entry) bool { return e.port == port })
 }
 
 // FlushPortLearned takes the learned entries of a port out: its VLANs have changed.
 func (t *Table) FlushPortLearned(port action.Port) []Change {
-	return t.flush(func(e *entry) bool { return e.port == port && !e.static })
+	return t.flush(func(e *entry) bool { return e.port == port && !e.static && !e.held })
 }
 
 func (t *Table) flush(which func(*entry) bool) (out []Change) {
@@ -308,14 +374,15 @@ func (t *Table) flush(which func(*entry) bool) (out []Change) {
 	return out
 }
 
-// Show returns the text of ovs-appctl fdb/show: static entries first, by VLAN
-// and address, then the others from the longest unseen on. port names a port.
+// Show returns the text of ovs-appctl fdb/show: static entries and those of a chip ("chip" in
+// place of an age) first, by VLAN and address, then the others from the longest unseen on. port
+// names a port.
 func (t *Table) Show(port func(action.Port) string, now time.Time) string {
 	var b strings.Builder
 	b.WriteString(" port  VLAN  MAC                Age\n")
 	var static []*entry
 	for _, e := range t.entries {
-		if e.static {
+		if e.static || e.held {
 			static = append(static, e)
 		}
 	}
@@ -329,7 +396,11 @@ func (t *Table) Show(port func(action.Port) string, now time.Time) string {
 		return 1
 	})
 	for _, e := range static {
-		fmt.Fprintf(&b, "%5s  %4d  %s  static\n", port(e.port), e.key.VLAN, macText(e.key.MAC))
+		age := "static"
+		if e.held {
+			age = "chip"
+		}
+		fmt.Fprintf(&b, "%5s  %4d  %s  %s\n", port(e.port), e.key.VLAN, macText(e.key.MAC), age)
 	}
 	for e := t.all.root.next[0]; e != &t.all.root; e = e.next[0] {
 		fmt.Fprintf(&b, "%5s  %4d  %s  %3d\n", port(e.port), e.key.VLAN, macText(e.key.MAC), int(now.Sub(e.seen)/time.Second))
@@ -346,7 +417,12 @@ func (t *Table) Stats() Stats { return t.stats }
 
 // StatsText returns the text of ovs-appctl fdb/stats-show.
 func (t *Table) StatsText(bridge string) string {
-	static := len(t.entries) - t.all.n
+	static := 0
+	for _, e := range t.entries {
+		if e.static {
+			static++
+		}
+	}
 	return fmt.Sprintf("Statistics for bridge \"%s\":\n"+
 		"  Current/maximum MAC entries in the table: %d/%d\n"+
 		"  Current static MAC entries in the table : %d\n"+

@@ -32,6 +32,9 @@ func (s *Switch) apply(b *bridge, eff *ofproto.Effects) {
 
 // affected adds the megaflows that could differ. s.ix.mu is held.
 func (s *Switch) affected(br *xlate.Bridge, eff *ofproto.Effects) {
+	if len(eff.Changes) > 0 || eff.Fragments || len(eff.Ports) > 0 {
+		tell(s.tablesChanged)
+	}
 	if len(s.ix.byID) == 0 {
 		return
 	}
@@ -61,10 +64,7 @@ func (s *Switch) affected(br *xlate.Bridge, eff *ofproto.Effects) {
 // moved adds the megaflows that looked up addresses whose port changed. s.ix.mu is held.
 func (s *Switch) moved(br *xlate.Bridge, ch []fdb.Change) {
 	if len(ch) > 0 {
-		select {
-		case s.macsMoved <- struct{}{}:
-		default:
-		}
+		tell(s.macsMoved)
 	}
 	for _, c := range ch {
 		s.ix.dependants(depKey{br: br, kind: xlate.DepMAC, mac: c.MAC, vlan: c.VLAN})

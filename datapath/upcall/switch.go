@@ -99,7 +99,7 @@ type Switch struct {
 	workers atomic.Int32
 	wake    chan struct{} // to the workers
 
-	macsMoved chan struct{}
+	macsMoved, tablesChanged chan struct{}
 
 	ix     *index
 	nextID atomic.Uint64
@@ -142,7 +142,7 @@ func New(dp dpif.Datapath, o Options) *Switch {
 		dp: dp, opt: o, bridges: make(map[string]*bridge), byDP: make(map[dpif.Port]*xlate.Port),
 		ix: newIndex(), pins: newFair(packetInsPerPort), meters: &meters{dp: dp}, epoch: o.Now(),
 		wake:      make(chan struct{}, max(1, min(maxWorkers, runtime.GOMAXPROCS(0)-1))),
-		macsMoved: make(chan struct{}, 1),
+		macsMoved: make(chan struct{}, 1), tablesChanged: make(chan struct{}, 1),
 	}
 	// IDs are never used twice, also not those of flows left by a process before.
 	last := uint64(0)

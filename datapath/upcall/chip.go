@@ -62,3 +62,31 @@ func (s *Switch) MACs(bridge string) ([]fdb.Entry, error) {
 // MACsMoved has an element when addresses of some bridge have come, moved or gone since it was last
 // received from.
 func (s *Switch) MACsMoved() <-chan struct{} { return s.macsMoved }
+
+// NotNormal says for each port of a bridge why a chip cannot be left to forward what arrives there;
+// "": it can. See ofproto.Bridge.NotNormal.
+func (s *Switch) NotNormal(bridge string) (map[action.Port]string, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	b, err := s.bridge(bridge)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[action.Port]string, len(b.x.Ports()))
+	for _, no := range b.x.Ports() {
+		out[no] = b.x.OF.NotNormal(no)
+	}
+	return out, nil
+}
+
+// TablesChanged has an element when rules or settings of ports have changed since it was last received
+// from, so that NotNormal may answer otherwise.
+func (s *Switch) TablesChanged() <-chan struct{} { return s.tablesChanged }
+
+// tell puts an element into c, unless there is one.
+func tell(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

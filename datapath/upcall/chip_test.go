@@ -5,7 +5,10 @@ package upcall
 import (
 	"testing"
 
+	"github.com/weirswitch/weir/datapath/action"
+	"github.com/weirswitch/weir/datapath/flow"
 	"github.com/weirswitch/weir/datapath/l2/fdb"
+	"github.com/weirswitch/weir/datapath/openflow"
 	"github.com/weirswitch/weir/datapath/xlate"
 )
 
@@ -93,5 +96,42 @@ func TestLegs(t *testing.T) {
 	c := Config{Bridges: []BridgeConfig{{Name: "br0", Ports: []PortConfig{{No: 1, Name: "p1", DP: 11, Leg: MinLeg}}}}}
 	if err := l.s.Apply(c, l.now()); err == nil {
 		t.Error("a leg that is not there accepted")
+	}
+}
+
+// TestTablesChanged: whoever asks what a chip may do hears when to ask again.
+func TestTablesChanged(t *testing.T) {
+	l := newLab(t, Options{})
+	changed := func() bool {
+		select {
+		case <-l.s.TablesChanged():
+			return true
+		default:
+			return false
+		}
+	}
+	changed()
+	say := func(want1, want2 bool) {
+		t.Helper()
+		why, err := l.s.NotNormal("br0")
+		if err != nil || (why[1] == "") != want1 || (why[2] == "") != want2 {
+			t.Errorf("%q, %v", why, err)
+		}
+	}
+	say(true, true)
+	m := openflow.FlowMod{Priority: 5, Instructions: action.Instructions{Apply: action.List{action.Output{Port: 1}}}}
+	m.Match.SetU64(flow.FieldInPort, 2)
+	l.flowMod("br0", m)
+	if !changed() {
+		t.Error("a new rule is not told")
+	}
+	say(true, false)
+	l.flowMod("br0", openflow.FlowMod{Command: openflow.FlowDelete, Match: m.Match})
+	if !changed() {
+		t.Error("a rule that goes is not told")
+	}
+	say(true, true)
+	if _, err := l.s.NotNormal("br9"); err == nil {
+		t.Error("a bridge that is not there")
 	}
 }

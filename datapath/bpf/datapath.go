@@ -57,6 +57,8 @@ type Datapath struct {
 	queues   *queues
 	injected chan injected
 
+	execs sync.Pool // of *executor
+
 	done  chan struct{}  // closed by Close
 	watch sync.WaitGroup // the goroutines but Run
 	ns    netns.NsHandle // of the devices
@@ -88,6 +90,7 @@ func New(c Config) (*Datapath, error) {
 		lim: c.limitsFor(mem, cpus), hook: c.Hook, log: c.Log, can: matchable(),
 		injected: make(chan injected, maxInjected), done: make(chan struct{}), ns: netns.None(),
 	}
+	d.execs.New = func() any { return new(executor) }
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
@@ -231,20 +234,27 @@ func (d *Datapath) PortStats(no dpif.Port) (dpif.PortStats, error) {
 // FlowPut: see dpif.Datapath. Two flows with the same key and mask are refused
 // with dpif.ErrExist.
 func (d *Datapath) FlowPut(f *dpif.Flow) error {
-	if f.Mask != nil {
-		if err := checkMask(f.Mask, &d.can); err != nil {
-			return fmt.Errorf("put flow %d: %w", f.ID, err)
-		}
-	}
+	fs, errs := [1]dpif.Flow{*f}, [1]error{}
+	d.FlowPuts(fs[:], errs[:])
+	return errs[0]
+}
+
+// FlowPuts: see dpif.Datapath.
+func (d *Datapath) FlowPuts(fs []dpif.Flow, errs []error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
-		return fmt.Errorf("put flow %d: %w", f.ID, dpif.ErrClosed)
+		for i := range fs {
+			errs[i] = fmt.Errorf("put flow %d: %w", fs[i].ID, dpif.ErrClosed)
+		}
+		return
 	}
-	if err := d.flows.put(f); err != nil {
-		return fmt.Errorf("put flow %d: %w", f.ID, err)
+	d.flows.puts(fs, errs, &d.can)
+	for i, err := range errs {
+		if err != nil {
+			errs[i] = fmt.Errorf("put flow %d: %w", fs[i].ID, err)
+		}
 	}
-	return nil
 }
 
 // FlowDel: see dpif.Datapath. A packet that had found the flow when it was
@@ -319,7 +329,7 @@ func (d *Datapath) FlowDump(yield func(dpif.FlowID, dpif.FlowStats) bool) error 
 
 // Run: see dpif.Datapath. One Run at a time delivers; another waits for its
 // turn. What waits when Run ends is for the next.
-func (d *Datapath) Run(ctx context.Context, handle func(*dpif.Upcall)) error {
+func (d *Datapath) Run(ctx context.Context, handle func([]dpif.Upcall)) error {
 	d.running.Lock()
 	defer d.running.Unlock()
 	if d.isClosed() {
@@ -330,19 +340,32 @@ func (d *Datapath) Run(ctx context.Context, handle func(*dpif.Upcall)) error {
 	q := d.queues
 	var rec ringbuf.Record
 	var fr packet.Frame
+	var its [dpif.MaxBatch]*item
+	var slots [dpif.MaxBatch]uint32
+	var us [dpif.MaxBatch]dpif.Upcall
 	for ctx.Err() == nil && !d.isClosed() {
 		if err := d.fill(q, &rec); err != nil {
 			return err
 		}
-		it, slot, ok := q.pop()
-		if !ok {
-			continue
+		n, live := 0, 0
+		for n < len(its) {
+			it, slot, ok := q.pop()
+			if !ok {
+				break
+			}
+			its[n], slots[n] = it, slot
+			n++
+			if d.alive(slot, it.up.InPort) {
+				it.finish(&fr)
+				us[live] = it.up
+				live++
+			}
 		}
-		if d.alive(slot, it.up.InPort) {
-			it.finish(&fr)
-			handle(&it.up)
+		if live > 0 {
+			handle(us[:live])
+			clear(us[:live])
 		}
-		if err := d.give(q, slot, it); err != nil {
+		if err := d.give(q, its[:n], slots[:n]); err != nil {
 			return err
 		}
 	}
@@ -386,19 +409,24 @@ func (d *Datapath) alive(slot uint32, no dpif.Port) bool {
 	return !d.closed && p != nil && p.no == no
 }
 
-// give lets the program send for slot what it had sent in it.
-func (d *Datapath) give(q *queues, slot uint32, it *item) error {
-	i, mark, write := q.done(slot, it)
-	if !write {
-		return nil
+// give lets the program send for the slots of items what it had sent in these.
+func (d *Datapath) give(q *queues, its []*item, slots []uint32) error {
+	for k, it := range its {
+		q.done(slots[k], it)
 	}
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	if d.closed {
 		return nil
 	}
-	if err := d.maps.quota.Put(i, mark); err != nil {
-		return fmt.Errorf("raise upcall quota: %w", err)
+	for k, it := range its {
+		i, mark, write := q.raise(slots[k], it.cpu)
+		if !write {
+			continue
+		}
+		if err := d.maps.quota.Put(i, mark); err != nil {
+			return fmt.Errorf("raise upcall quota: %w", err)
+		}
 	}
 	return nil
 }

@@ -12,12 +12,6 @@ import (
 	"github.com/weirswitch/weir/datapath/packet"
 )
 
-// sender sends frames on a device.
-type sender interface {
-	Send(frame []byte, vnet *netdev.VnetHdr) error
-	Close() error
-}
-
 // sentStats count what Execute did at a port, which the program does not see.
 type sentStats struct {
 	packets, bytes, dropped atomic.Uint64
@@ -40,28 +34,58 @@ func checkActions(as []dpif.Action) error {
 	return nil
 }
 
-// Execute edits the packet in Go and sends it through packet sockets, whose
-// frames our ingress programs do not see.
+// Execute: see dpif.Datapath.
 func (d *Datapath) Execute(in dpif.Port, p dpif.Packet, actions []dpif.Action) error {
-	if err := checkActions(actions); err != nil {
-		return fmt.Errorf("execute: %w", err)
-	}
+	xs := [1]dpif.Execution{{In: in, Packet: p, Actions: actions}}
+	d.Executes(xs[:])
+	return xs[0].Err
+}
+
+// executor is the memory of Executes.
+type executor struct {
+	d     *Datapath
+	frame packet.Frame
+	key   flow.Key
+	batch netdev.RawBatch
+	ports []*port // of the frames in batch
+}
+
+// Executes edits packets in Go and sends them through packet sockets, whose
+// frames our ingress programs do not see, with one system call for each port.
+func (d *Datapath) Executes(xs []dpif.Execution) {
+	e := d.execs.Get().(*executor)
+	e.d = d
 	d.mu.RLock()
-	defer d.mu.RUnlock()
-	if d.closed {
-		return fmt.Errorf("execute: %w", dpif.ErrClosed)
+	for i := range xs {
+		if xs[i].Err = e.execute(&xs[i]); xs[i].Err != nil {
+			xs[i].Err = fmt.Errorf("execute on port %d: %w", xs[i].In, xs[i].Err)
+		}
 	}
-	var fr packet.Frame
-	var key flow.Key
-	fr.Reset(p.Data, 0, p.GSO)
-	if !fr.Parse(&packet.Meta{InPort: uint32(in)}, d.lim.maxVLANs, &key) {
-		return fmt.Errorf("execute on port %d: a packet of %d bytes has no Ethernet header", in, len(p.Data))
+	e.flush()
+	d.mu.RUnlock()
+	e.d = nil
+	e.frame.Reset(nil, 0, dpif.GSO{})
+	d.execs.Put(e)
+}
+
+// execute does one. d.mu is held for reading.
+func (e *executor) execute(x *dpif.Execution) error {
+	d, fr := e.d, &e.frame
+	if d.closed {
+		return dpif.ErrClosed
+	}
+	if err := checkActions(x.Actions); err != nil {
+		return err
+	}
+	fr.Reset(x.Packet.Data, 0, x.Packet.GSO)
+	if !fr.Parse(&packet.Meta{InPort: uint32(x.In)}, d.lim.maxVLANs, &e.key) {
+		return fmt.Errorf("a packet of %d bytes has no Ethernet header", len(x.Packet.Data))
 	}
 	var mark uint32
-	for _, a := range actions {
+	for _, a := range x.Actions {
 		switch a := a.(type) {
 		case dpif.Output:
-			d.send(a.Port, &fr)
+			e.send(a.Port)
 		case dpif.PushVLAN:
 			fr.PushVLAN(a.TPID, a.TCI)
 		case dpif.PopVLAN:
@@ -74,7 +98,7 @@ func (d *Datapath) Execute(in dpif.Port, p dpif.Packet, actions []dpif.Action) e
 			}
 		case dpif.Userspace:
 			if a.Meter == 0 || d.meters.pass(a.Meter, len(fr.Data())) {
-				d.inject(in, a.Arg, mark, &fr)
+				d.inject(x.In, a.Arg, mark, fr)
 			}
 		case dpif.Meter:
 			if !d.meters.pass(a.ID, len(fr.Data())) {
@@ -85,20 +109,43 @@ func (d *Datapath) Execute(in dpif.Port, p dpif.Packet, actions []dpif.Action) e
 	return nil
 }
 
-// send sends the frame on a port. What cannot be sent is counted there.
-func (d *Datapath) send(no dpif.Port, fr *packet.Frame) {
-	p := d.ports.byNo[no]
+// send puts the frame into the batch. What cannot be sent is counted at its port.
+func (e *executor) send(no dpif.Port) {
+	p := e.d.ports.byNo[no]
 	if p == nil {
 		return
 	}
 	var h netdev.VnetHdr
-	n := len(fr.Data())
-	if !netdev.VnetFor(fr, &h) || p.out.Send(fr.Data(), &h) != nil {
+	if !netdev.VnetFor(&e.frame, &h) {
 		p.sent.dropped.Add(1)
 		return
 	}
-	p.sent.packets.Add(1)
-	p.sent.bytes.Add(uint64(n))
+	data := e.frame.Data()
+	if !e.batch.Add(p.out, data, &h) {
+		e.flush()
+		if !e.batch.Add(p.out, data, &h) {
+			p.sent.count(len(data), p.out.Send(data, &h))
+			return
+		}
+	}
+	e.ports = append(e.ports, p)
+}
+
+// flush sends what is in the batch.
+func (e *executor) flush() {
+	e.batch.Flush(func(i, n int, err error) { e.ports[i].sent.count(n, err) })
+	clear(e.ports)
+	e.ports = e.ports[:0]
+}
+
+// count counts a frame of n bytes that was sent, or was not, with an error.
+func (s *sentStats) count(n int, err error) {
+	if err != nil {
+		s.dropped.Add(1)
+		return
+	}
+	s.packets.Add(1)
+	s.bytes.Add(uint64(n))
 }
 
 // inject hands the frame to Run as an upcall of port in; maxInjected may wait.

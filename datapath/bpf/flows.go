@@ -5,6 +5,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -24,8 +25,23 @@ type flowTable struct {
 	flows    pool
 	chunks   pool
 	programs programs
-	stats    []cFlowStats // of one flow, by CPU; scratch
-	text     []byte       // scratch
+	// Scratch.
+	stats []cFlowStats // of one flow, by CPU
+	text  []byte
+	fresh []newFlow
+	keys  []uint32
+	recs  []cFlow
+	hash  uint64
+	value uint64
+}
+
+// newFlow is a flow that is being added.
+type newFlow struct {
+	at   int // in the list that puts was called with
+	i    uint32
+	hash uint64
+	rec  cFlow
+	err  error // of the writing
 }
 
 type flowUse struct {
@@ -50,9 +66,13 @@ func newFlowTable(m *maps, ms *masks) (*flowTable, error) {
 	return t, nil
 }
 
-// reclaim waits for a grace period and frees what is held.
+// reclaim waits for a grace period and frees what is held. Counters of flows that nobody counts at
+// any more begin anew here, many with one system call.
 func (t *flowTable) reclaim() error {
 	if err := t.m.barrier(); err != nil {
+		return err
+	}
+	if err := t.m.fstats.zero(t.flows.held, t.m.lim.cpus); err != nil {
 		return err
 	}
 	t.flows.release()
@@ -98,10 +118,84 @@ func (t *flowTable) number(p *pool, ss ...*segments) (uint32, error) {
 	return i, nil
 }
 
-// put adds the flow, or replaces the actions of the one with its ID.
-func (t *flowTable) put(f *dpif.Flow) error {
+// puts adds each of fs, or replaces the actions of the one with its ID. Records are written with one system call for each segment
+// that they are in.
+func (t *flowTable) puts(fs []dpif.Flow, errs []error, can *flow.Mask) {
+	for at := range fs {
+		same := func(n newFlow) bool { return n.rec.ID == uint64(fs[at].ID) }
+		if slices.ContainsFunc(t.fresh, same) {
+			t.commit(errs)
+		}
+		errs[at] = t.prepare(&fs[at], at, can)
+	}
+	t.commit(errs)
+}
+
+// commit brings what was prepared into force.
+func (t *flowTable) commit(errs []error) {
+	for l := t.fresh; len(l) > 0; {
+		n := 1
+		for n < len(l) && l[n].i>>segShift == l[0].i>>segShift {
+			n++
+		}
+		t.write(l[:n])
+		l = l[n:]
+	}
+	for k := range t.fresh {
+		n := &t.fresh[k]
+		if err := t.enter(n); err != nil {
+			t.flows.put(n.i)
+			t.release(n.rec.Act)
+			errs[n.at] = errors.Join(err, t.masks.put(n.rec.Mask))
+		}
+	}
+	t.fresh = t.fresh[:0]
+}
+
+// write writes the records of flows in one segment.
+func (t *flowTable) write(l []newFlow) {
+	t.keys, t.recs = t.keys[:0], t.recs[:0]
+	for k := range l {
+		t.keys = append(t.keys, l[k].i)
+		t.recs = append(t.recs, l[k].rec)
+	}
+	if len(l) > 1 && t.m.flows.putAll(t.keys, t.recs) == nil {
+		return
+	}
+	for k := range l {
+		l[k].err = t.m.flows.put(l[k].i, &l[k].rec)
+	}
+}
+
+// enter brings a flow whose record is written into the index.
+func (t *flowTable) enter(n *newFlow) error {
+	if n.err != nil {
+		return n.err
+	}
+	t.hash, t.value = n.hash, uint64(n.i)
+	err := t.m.index.Update(&t.hash, &t.value, ebpf.UpdateNoExist)
+	switch {
+	case errors.Is(err, ebpf.ErrKeyExist):
+		return fmt.Errorf("another flow has the same key and mask: %w", dpif.ErrExist)
+	case errors.Is(err, unix.E2BIG):
+		return fmt.Errorf("index: %w", dpif.ErrFull)
+	case err != nil:
+		return err
+	}
+	id := dpif.FlowID(n.rec.ID)
+	t.at[n.i] = flowUse{id: id, hash: n.hash, act: n.rec.Act, mask: n.rec.Mask}
+	t.byID[id] = n.i
+	return nil
+}
+
+// prepare replaces the actions of f if it is there, else it reserves what f needs and appends it
+// to t.fresh.
+func (t *flowTable) prepare(f *dpif.Flow, at int, can *flow.Mask) error {
 	if f.ID == 0 || f.Mask == nil {
 		return errors.New("flow without ID or mask")
+	}
+	if err := checkMask(f.Mask, can); err != nil {
+		return err
 	}
 	if f.Key != f.Key.Apply(f.Mask) {
 		return errors.New("the key has bits outside of the mask")
@@ -115,24 +209,16 @@ func (t *flowTable) put(f *dpif.Flow) error {
 	if i, ok := t.byID[f.ID]; ok {
 		return t.replace(i, &words, &key, ops)
 	}
-	if len(t.byID) >= t.m.lim.flows {
-		return fmt.Errorf("%d flows: %w", len(t.byID), dpif.ErrFull)
+	if n := len(t.byID) + len(t.fresh); n >= t.m.lim.flows {
+		return fmt.Errorf("%d flows: %w", n, dpif.ErrFull)
 	}
-	n, err := t.masks.get(words)
+	mask, err := t.masks.get(words)
 	if err != nil {
 		return err
 	}
-	err = t.add(f.ID, n, &key, ops)
-	if err != nil {
-		err = errors.Join(err, t.masks.put(n))
-	}
-	return err
-}
-
-func (t *flowTable) add(id dpif.FlowID, mask uint32, key *cKey, ops []cOp) error {
 	i, err := t.number(&t.flows, &t.m.flows, &t.m.fstats)
 	if err != nil {
-		return fmt.Errorf("flows: %w", err)
+		return errors.Join(fmt.Errorf("flows: %w", err), t.masks.put(mask))
 	}
 	for int(i) >= len(t.at) {
 		t.at = append(t.at, make([]flowUse, segLen)...)
@@ -140,28 +226,12 @@ func (t *flowTable) add(id dpif.FlowID, mask uint32, key *cKey, ops []cOp) error
 	act, err := t.program(ops)
 	if err != nil {
 		t.flows.put(i)
-		return err
+		return errors.Join(err, t.masks.put(mask))
 	}
-	hash := t.masks.mask(mask).hash(key)
-	clear(t.stats)
-	if err = t.m.fstats.put(i, t.stats); err == nil {
-		if err = t.m.flows.put(i, &cFlow{Key: *key, ID: uint64(id), Act: act, Mask: mask}); err == nil {
-			err = t.m.index.Update(hash, uint64(i), ebpf.UpdateNoExist)
-		}
-	}
-	switch {
-	case errors.Is(err, ebpf.ErrKeyExist):
-		err = fmt.Errorf("another flow has the same key and mask: %w", dpif.ErrExist)
-	case errors.Is(err, unix.E2BIG):
-		err = fmt.Errorf("index: %w", dpif.ErrFull)
-	}
-	if err != nil {
-		t.flows.put(i)
-		t.release(act)
-		return err
-	}
-	t.at[i] = flowUse{id: id, hash: hash, act: act, mask: mask}
-	t.byID[id] = i
+	t.fresh = append(t.fresh, newFlow{
+		at: at, i: i, hash: t.masks.mask(mask).hash(&key),
+		rec: cFlow{Key: key, ID: uint64(f.ID), Act: act, Mask: mask},
+	})
 	return nil
 }
 

@@ -217,7 +217,7 @@ func atLeast(release string, major, minor int) bool {
 func runUpcalls(t *testing.T, dp dpif.Datapath, handle func(*dpif.Upcall)) func() {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- dp.Run(ctx, handle) }()
+	go func() { ended <- dp.Run(ctx, dpif.Each(handle)) }()
 	return func() {
 		cancel()
 		if err := <-ended; err != nil {

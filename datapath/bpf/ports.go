@@ -10,6 +10,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/weirswitch/weir/datapath/dpif"
+	"github.com/weirswitch/weir/datapath/netdev"
 )
 
 // port is a port and the device that is it.
@@ -18,7 +19,7 @@ type port struct {
 	slot uint32
 	spec dpif.PortSpec
 	at   attachment
-	out  sender
+	out  *netdev.RawSocket
 	base cPortStats // what the slot had counted before
 	sent sentStats  // by Execute
 }

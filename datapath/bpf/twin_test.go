@@ -140,7 +140,7 @@ func (d *twinSide) run(t *testing.T) func() {
 	d.done = make(chan struct{}, 1)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- d.dp.Run(ctx, func(u *dpif.Upcall) {
+		ended <- d.dp.Run(ctx, dpif.Each(func(u *dpif.Upcall) {
 			if u.Arg == 0xffff {
 				d.done <- struct{}{}
 				return
@@ -149,7 +149,7 @@ func (d *twinSide) run(t *testing.T) func() {
 			defer d.mu.Unlock()
 			d.ups = append(d.ups, fmt.Sprintf("port %d reason %d flow %d arg %d mark %d recirc %d: %x",
 				u.InPort, u.Reason, u.Flow, u.Arg, u.Mark, u.Recirc, u.Packet.Data))
-		})
+		}))
 	}()
 	return func() {
 		cancel()

@@ -130,15 +130,20 @@ func (q *queues) pop() (*item, uint32, bool) {
 	return it, s, true
 }
 
-// done accounts for an item of slot that was handled or thrown away. It
-// returns the index of the quota map to write, with the value, if it is time to.
-func (q *queues) done(slot uint32, it *item) (i uint32, mark uint64, write bool) {
-	i = slot*uint32(q.cpus) + it.cpu
-	q.acked[i] += uint64(it.charge)
+// done accounts for an item of slot that was handled or thrown away, and takes it back.
+func (q *queues) done(slot uint32, it *item) {
+	q.acked[slot*uint32(q.cpus)+it.cpu] += uint64(it.charge)
 	if it.charge > 0 && cap(it.buf) == upcallRoom+smallItem && len(q.free) < maxFreeItems {
 		q.free = append(q.free, it)
 	}
-	if mark = q.acked[i] + q.quota; mark-q.opened[i] < q.quota/4 && len(q.slot[slot]) > 0 {
+}
+
+// raise returns the index of the quota map to write for a CPU of slot, with the value, if it is
+// time to.
+func (q *queues) raise(slot, cpu uint32) (i uint32, mark uint64, write bool) {
+	i = slot*uint32(q.cpus) + cpu
+	mark = q.acked[i] + q.quota
+	if mark == q.opened[i] || mark-q.opened[i] < q.quota/4 && len(q.slot[slot]) > 0 {
 		return 0, 0, false
 	}
 	q.opened[i] = mark

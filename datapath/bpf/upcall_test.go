@@ -98,7 +98,8 @@ func TestQueues(t *testing.T) {
 		lastTurn[s] = turn
 		want[s] = want[s][1:]
 		total--
-		if i, mark, write := q.done(s, it); write {
+		q.done(s, it)
+		if i, mark, write := q.raise(s, it.cpu); write {
 			if int64(mark-marks[i]) < 0 || mark > out[i]+quota {
 				t.Fatalf("mark of %d from %d to %d, charged %d", i, marks[i], mark, out[i])
 			}
@@ -110,7 +111,8 @@ func TestQueues(t *testing.T) {
 		if !ok {
 			break
 		}
-		if i, mark, write := q.done(s, it); write {
+		q.done(s, it)
+		if i, mark, write := q.raise(s, it.cpu); write {
 			marks[i] = mark
 		}
 	}
@@ -144,7 +146,7 @@ func TestUpcallSizes(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- d.Run(ctx, func(u *dpif.Upcall) { got <- bytes.Clone(u.Packet.Data) })
+		ended <- d.Run(ctx, dpif.Each(func(u *dpif.Upcall) { got <- bytes.Clone(u.Packet.Data) }))
 	}()
 	for _, n := range []int{14, 15, 60, 255, 256, 257, 260, 2047, 2048, 2049, 9000, 16383, 16384, 16385, 40000, 65000, 65535} {
 		for _, tagged := range []bool{false, true} {
@@ -190,7 +192,7 @@ func TestUpcallLongRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- d.Run(ctx, func(u *dpif.Upcall) { n++; got <- struct{}{} })
+		ended <- d.Run(ctx, dpif.Each(func(u *dpif.Upcall) { n++; got <- struct{}{} }))
 	}()
 	f := append(make([]byte, 12), 0x99, 0x99, 1, 2, 3)
 	for i := range 2000 {
@@ -224,7 +226,7 @@ func TestExecuteUserspace(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	n := 0
-	err := d.Run(ctx, func(u *dpif.Upcall) {
+	err := d.Run(ctx, dpif.Each(func(u *dpif.Upcall) {
 		want := append(append(make([]byte, 12), 0x81, 0, 0, 5), f[12:]...)
 		if u.Arg != 9 || u.InPort != 1 || u.Reason != dpif.ReasonAction || !bytes.Equal(u.Packet.Data, want) {
 			t.Errorf("upcall %+v", u)
@@ -232,7 +234,7 @@ func TestExecuteUserspace(t *testing.T) {
 		if n++; n == maxInjected {
 			cancel()
 		}
-	})
+	}))
 	s, _ := d.PortStats(1)
 	if err != nil || n != maxInjected || s.UpcallPackets != maxInjected || s.UpcallDropped != 10 {
 		t.Errorf("%d upcalls, %+v, %v", n, s, err)

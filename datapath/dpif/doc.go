@@ -67,7 +67,7 @@
 //
 // All methods may be called from several goroutines. Run delivers upcalls from
 // one or more goroutines of the datapath until its context ends; the handler
-// must not keep the Upcall or its packet after it returned. While the handler
+// must not keep the Upcalls or their packets after it returned, but may change them. While the handler
 // runs, further upcalls wait in a bounded queue; at the bound they are dropped
 // and counted at the port of arrival (PortStats.UpcallDropped), fairly: a port
 // that floods loses its own packets first.

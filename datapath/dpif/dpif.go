@@ -85,6 +85,27 @@ type Upcall struct {
 	Mark   uint32 // skb mark
 }
 
+// MaxBatch is how many upcalls come at a time, at most: enough that a system call and a lock
+// for each batch cost little, few enough that a packet waits some 100 us for the others.
+const MaxBatch = 32
+
+// Each returns a handler for Run that calls handle for one upcall after the other.
+func Each(handle func(*Upcall)) func([]Upcall) {
+	return func(us []Upcall) {
+		for i := range us {
+			handle(&us[i])
+		}
+	}
+}
+
+// Execution is a packet with actions, for Executes.
+type Execution struct {
+	In      Port
+	Packet  Packet
+	Actions []Action
+	Err     error
+}
+
 // Action is one of the types below.
 type Action interface{ dpAction() }
 
@@ -164,6 +185,9 @@ type Datapath interface {
 	PortStats(no Port) (PortStats, error)
 
 	FlowPut(f *Flow) error
+	// FlowPuts does FlowPut for each of fs, in order; errs, of the same length, takes what that
+	// would return. It may take the datapath fewer system calls.
+	FlowPuts(fs []Flow, errs []error)
 	FlowDel(id FlowID) (FlowStats, error)
 	FlowStats(id FlowID) (FlowStats, error)
 	// FlowDump calls yield for every flow until it returns false. Flows that
@@ -182,10 +206,13 @@ type Datapath interface {
 	// Execute runs actions on a packet as if it had arrived on in. It counts at
 	// no flow. The packet is the callee's: it may be changed.
 	Execute(in Port, p Packet, actions []Action) error
+	// Executes does Execute for each of xs, in order, and puts what that would return into Err.
+	// Packets leave a port in that order; those of different ports may not.
+	Executes(xs []Execution)
 
-	// Run delivers upcalls to handle until ctx ends or the datapath is closed,
-	// and returns nil then.
-	Run(ctx context.Context, handle func(*Upcall)) error
+	// Run delivers upcalls to handle, 1 to MaxBatch at a time, until ctx ends or the datapath is
+	// closed, and returns nil then.
+	Run(ctx context.Context, handle func([]Upcall)) error
 
 	// Close stops the forwarding and frees what the datapath holds.
 	Close() error

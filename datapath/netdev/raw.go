@@ -3,6 +3,7 @@
 package netdev
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -60,13 +61,18 @@ type RawConfig struct {
 	Buffers *RawBuffers
 }
 
-// RawSocket sends and receives whole frames on one device: an AF_PACKET socket
+// RawSocket sends and receives whole frames on one device: AF_PACKET sockets
 // with PACKET_VNET_HDR, so that trains of segments (GSO) and checksums that are
 // not finished pass both ways. Send may be called by many goroutines, ReadBatch
 // by one at a time; Close ends both. No call allocates, but for buffers that are all in use.
+//
+// What receives and what sends are two sockets: the first is in the runtime's poller, which watches
+// for room to send as well, and then the kernel wakes it for every frame that has been sent.
 type RawSocket struct {
-	file *os.File
-	conn syscall.RawConn
+	out    *os.File        // sends; not watched by the runtime's poller
+	outRaw syscall.RawConn // of out
+	in     *os.File        // receives; nil if it does not
+	inRaw  syscall.RawConn
 
 	sendMu  sync.Mutex
 	sendHdr unix.Msghdr
@@ -142,18 +148,9 @@ func OpenRaw(ifindex int, cfg RawConfig) (s *RawSocket, err error) {
 			err = fmt.Errorf("open packet socket on device %d: %w", ifindex, err)
 		}
 	}()
-	// Protocol 0 receives nothing until bind, so that no frame of another device gets in.
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
-	}
-	if err = setupRaw(fd, ifindex, &cfg); err != nil {
-		unix.Close(fd)
-		return nil, err
-	}
-	s = &RawSocket{file: os.NewFile(uintptr(fd), "packet socket")}
-	if s.conn, err = s.file.SyscallConn(); err != nil {
-		s.file.Close()
+	s = &RawSocket{}
+	// Sending never waits (MSG_DONTWAIT), so that this one may be a blocking socket.
+	if s.out, s.outRaw, err = openPacket(ifindex, &RawConfig{Promisc: cfg.Promisc, SndBuf: cfg.SndBuf}, 0); err != nil {
 		return nil, err
 	}
 	s.sendIov[0].Base = &s.sendVN[0]
@@ -161,32 +158,52 @@ func OpenRaw(ifindex int, cfg RawConfig) (s *RawSocket, err error) {
 	s.sendHdr.Iov = &s.sendIov[0]
 	s.sendHdr.SetIovlen(2)
 	s.sendFn = s.sendmsg
-	if cfg.Receive {
-		if s.bufs = cfg.Buffers; s.bufs == nil {
-			s.bufs = &RawBuffers{Keep: 1}
-		}
-		s.recvFn = s.recvmmsg
+	if !cfg.Receive {
+		return s, nil
 	}
+	if s.in, s.inRaw, err = openPacket(ifindex, &RawConfig{Receive: true, RcvBuf: cfg.RcvBuf}, unix.SOCK_NONBLOCK); err != nil {
+		return nil, errors.Join(err, s.out.Close())
+	}
+	if s.bufs = cfg.Buffers; s.bufs == nil {
+		s.bufs = &RawBuffers{Keep: 1}
+	}
+	s.recvFn = s.recvmmsg
 	return s, nil
+}
+
+func openPacket(ifindex int, cfg *RawConfig, flags int) (*os.File, syscall.RawConn, error) {
+	// Protocol 0 receives nothing until bind, so that no frame of another device gets in.
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|flags, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socket", err)
+	}
+	if err = setupRaw(fd, ifindex, cfg); err != nil {
+		unix.Close(fd)
+		return nil, nil, err
+	}
+	f := os.NewFile(uintptr(fd), "packet socket")
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return f, raw, nil
 }
 
 func setupRaw(fd, ifindex int, cfg *RawConfig) error {
 	set := func(opt int, name string, v int) error {
 		return os.NewSyscallError("setsockopt "+name, unix.SetsockoptInt(fd, unix.SOL_PACKET, opt, v))
 	}
-	rcv, snd := cfg.RcvBuf, cfg.SndBuf
-	if rcv == 0 {
-		rcv = rawDefaultRcvBuf
-	}
-	if snd == 0 {
-		snd = rawDefaultSndBuf
-	}
 	// Beyond the system's limit where we may, up to it where not.
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, snd) != nil {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, snd)
-	}
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, rcv) != nil {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, rcv)
+	if cfg.Receive {
+		rcv := cmp.Or(cfg.RcvBuf, rawDefaultRcvBuf)
+		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, rcv) != nil {
+			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, rcv)
+		}
+	} else {
+		snd := cmp.Or(cfg.SndBuf, rawDefaultSndBuf)
+		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, snd) != nil {
+			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, snd)
+		}
 	}
 	if err := set(unix.PACKET_VNET_HDR, "PACKET_VNET_HDR", 1); err != nil {
 		return err
@@ -223,7 +240,13 @@ func setupRaw(fd, ifindex int, cfg *RawConfig) error {
 var errNotEthernet = errors.New("not an Ethernet device")
 
 // Close closes the socket; calls that wait return os.ErrClosed.
-func (s *RawSocket) Close() error { return s.file.Close() }
+func (s *RawSocket) Close() error {
+	err := s.out.Close()
+	if s.in != nil {
+		err = errors.Join(err, s.in.Close())
+	}
+	return err
+}
 
 // Send sends a frame. It does not wait: where the device or the socket cannot
 // take it, the frame is lost and the error says why.
@@ -236,7 +259,7 @@ func (s *RawSocket) Send(frame []byte, vnet *VnetHdr) error {
 	s.sendVN = *vnet
 	s.sendIov[1].Base = &frame[0]
 	s.sendIov[1].SetLen(len(frame))
-	err := s.conn.Write(s.sendFn)
+	err := s.outRaw.Write(s.sendFn)
 	s.sendIov[1].Base = nil
 	switch {
 	case err != nil:
@@ -263,7 +286,7 @@ func (s *RawSocket) sendmsg(fd uintptr) bool {
 // removed sends nothing more.
 func (s *RawSocket) ReadBatch() (int, error) {
 	for {
-		if err := s.conn.Read(s.recvFn); err != nil {
+		if err := s.inRaw.Read(s.recvFn); err != nil {
 			s.release()
 			// There is no deadline, so the file has been closed; the poller's
 			// own error for that is not os.ErrClosed.
@@ -475,7 +498,10 @@ func VnetFor(f *packet.Frame, h *VnetHdr) bool {
 // Drops returns how many frames the kernel dropped since the last call because
 // the receive buffer was full.
 func (s *RawSocket) Drops() (n uint32) {
-	_ = s.conn.Control(func(fd uintptr) {
+	if s.in == nil {
+		return 0
+	}
+	_ = s.inRaw.Control(func(fd uintptr) {
 		if st, err := unix.GetsockoptTpacketStats(int(fd), unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
 			n = st.Drops
 		}

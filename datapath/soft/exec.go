@@ -7,6 +7,7 @@ import (
 
 	"github.com/weirswitch/weir/datapath/dpif"
 	"github.com/weirswitch/weir/datapath/flow"
+	"github.com/weirswitch/weir/datapath/netdev"
 	"github.com/weirswitch/weir/datapath/packet"
 )
 
@@ -100,4 +101,62 @@ func checkFlow(f *dpif.Flow, can *flow.Mask) error {
 		return &dpif.Unsupported{Reason: "the mask has bits of no field"}
 	}
 	return checkActions(f.Actions)
+}
+
+// executor runs the actions of Executes: its outputs are sent together at the end.
+type executor struct {
+	runner
+	batch netdev.RawBatch
+	ports []*port // of the frames in batch
+}
+
+func (e *executor) execute(x *dpif.Execution) error {
+	if err := checkActions(x.Actions); err != nil {
+		return err
+	}
+	if e.in = e.dp.port(x.In); e.in == nil {
+		e.in = &e.dp.nobody
+	}
+	e.meta = packet.Meta{InPort: uint32(x.In)}
+	e.frame.Reset(x.Packet.Data, 0, x.Packet.GSO)
+	if !e.frame.Parse(&e.meta, e.dp.cfg.MaxVLANs, &e.key) {
+		return fmt.Errorf("packet of %d bytes has no Ethernet header", len(x.Packet.Data))
+	}
+	execute(&e.frame, x.Actions, e)
+	return nil
+}
+
+func (e *executor) output(no dpif.Port, f *packet.Frame) {
+	p := e.dp.port(no)
+	if p == nil {
+		return
+	}
+	var h netdev.VnetHdr
+	if !netdev.VnetFor(f, &h) {
+		p.txDropped.Add(1)
+		return
+	}
+	if !e.batch.Add(p.sock, f.Data(), &h) {
+		e.flush()
+		if !e.batch.Add(p.sock, f.Data(), &h) {
+			p.send(f)
+			return
+		}
+	}
+	e.ports = append(e.ports, p)
+}
+
+// flush sends what is in the batch.
+func (e *executor) flush() {
+	e.batch.Flush(func(i, n int, err error) {
+		p := e.ports[i]
+		if err != nil {
+			p.txDropped.Add(1)
+			return
+		}
+		p.txPackets.Add(1)
+		p.txBytes.Add(uint64(n))
+	})
+	clear(e.ports)
+	e.ports = e.ports[:0]
 }

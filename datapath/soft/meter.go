@@ -98,6 +98,6 @@ func (d *Datapath) MeterPass(id dpif.MeterID, n int) bool {
 	return m == nil || m.Pass(n, d.cfg.Now())
 }
 
-func (w *worker) meter(id dpif.MeterID, f *packet.Frame) bool {
+func (w *runner) meter(id dpif.MeterID, f *packet.Frame) bool {
 	return w.dp.MeterPass(id, len(f.Data()))
 }

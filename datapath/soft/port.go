@@ -3,7 +3,6 @@
 package soft
 
 import (
-	"bytes"
 	"errors"
 	"os"
 	"sync/atomic"
@@ -50,15 +49,20 @@ func (p *port) send(f *packet.Frame) {
 	p.txBytes.Add(uint64(n))
 }
 
-// worker handles packets one at a time. It is the sink of their actions.
-type worker struct {
+// runner runs actions on one packet at a time. It is the sink of all but their outputs.
+type runner struct {
 	dp    *Datapath
 	in    *port // counts and queues upcalls
 	frame packet.Frame
 	key   flow.Key
 	meta  packet.Meta
 	flow  dpif.FlowID // whose actions run, 0 in Execute
-	cache *cache      // nil in Execute
+}
+
+// worker handles the packets that a port receives.
+type worker struct {
+	runner
+	cache cache
 }
 
 // receive reads p's socket until it is closed.
@@ -96,7 +100,7 @@ func (w *worker) receive() {
 func (w *worker) packet(now int64) {
 	t := w.dp.table
 	t.mu.RLock()
-	e := t.lookup(&w.key, w.cache)
+	e := t.lookup(&w.key, &w.cache)
 	if e == nil {
 		t.mu.RUnlock()
 		w.upcall(dpif.ReasonMiss, 0, 0, &w.frame)
@@ -115,15 +119,15 @@ func (w *worker) output(no dpif.Port, f *packet.Frame) {
 	}
 }
 
-func (w *worker) userspace(arg uint32, f *packet.Frame) {
+func (w *runner) userspace(arg uint32, f *packet.Frame) {
 	w.upcall(dpif.ReasonAction, w.flow, arg, f)
 }
 
-// upcall queues a copy of f for user space.
-func (w *worker) upcall(r dpif.Reason, id dpif.FlowID, arg uint32, f *packet.Frame) {
+// upcall queues f for user space, which copies it.
+func (w *runner) upcall(r dpif.Reason, id dpif.FlowID, arg uint32, f *packet.Frame) {
 	u := dpif.Upcall{
 		InPort: dpif.Port(w.meta.InPort), Reason: r, Flow: id, Arg: arg,
-		Packet: dpif.Packet{Data: bytes.Clone(f.Data()), GSO: f.GSO()},
+		Packet: dpif.Packet{Data: f.Data(), GSO: f.GSO()},
 		Recirc: w.meta.Recirc, Mark: w.meta.Mark,
 	}
 	if w.dp.queues.push(&w.in.queue, &u) {

@@ -18,6 +18,12 @@ const (
 	queuesBytes  = 16 << 20 // of all ports
 )
 
+// Buffers that are used again: poolBuffers of them, for packets of less than poolSize bytes; 256 KiB.
+const (
+	poolSize    = 2048
+	poolBuffers = 4 * dpif.MaxBatch
+)
+
 // queue holds the upcalls of one port, oldest first.
 type queue struct {
 	ups     []dpif.Upcall // at most queuePackets; a part of room
@@ -29,17 +35,19 @@ type queue struct {
 
 // queues holds the upcalls of all ports and hands them out one port after the
 // other, so that a port with few packets waits for at most one of each other
-// port.
+// port, and for the batch that is being handled.
 type queues struct {
 	mu     sync.Mutex
 	active []*queue // ports with upcalls, the next first
 	bytes  int
+	spare  [][]byte      // of poolSize bytes
+	lent   int           // such buffers that are in use
 	wake   chan struct{} // holds one token if there may be upcalls
 }
 
 func newQueues() *queues { return &queues{wake: make(chan struct{}, 1)} }
 
-// push adds an upcall, whose packet data the queue keeps, to q. At a bound of q
+// push adds an upcall, with a copy of its packet, to q. At a bound of q
 // it is dropped; at the bound of all, the newest of the queue with most bytes
 // is dropped for it, if that is another. Drops count at their own port.
 func (s *queues) push(q *queue, u *dpif.Upcall) bool {
@@ -64,7 +72,7 @@ func (s *queues) push(q *queue, u *dpif.Upcall) bool {
 		last := len(big.ups) - 1
 		s.bytes -= len(big.ups[last].Packet.Data)
 		big.bytes -= len(big.ups[last].Packet.Data)
-		big.ups[last] = dpif.Upcall{}
+		s.release(&big.ups[last])
 		big.ups = big.ups[:last]
 		big.dropped.Add(1)
 		if last == 0 {
@@ -74,11 +82,44 @@ func (s *queues) push(q *queue, u *dpif.Upcall) bool {
 	if len(q.ups) == 0 {
 		s.active = append(s.active, q)
 	}
+	u.Packet.Data = append(s.buffer(n), u.Packet.Data...)
 	q.put(u)
 	q.bytes += n
 	s.bytes += n
 	s.signal()
 	return true
+}
+
+// buffer returns an empty one for n bytes: of the pool, or if that has none, just as large.
+func (s *queues) buffer(n int) []byte {
+	if n >= poolSize || s.lent == poolBuffers {
+		return make([]byte, 0, max(n, 1))
+	}
+	s.lent++
+	if l := len(s.spare); l > 0 {
+		b := s.spare[l-1]
+		s.spare = s.spare[:l-1]
+		return b
+	}
+	return make([]byte, 0, poolSize)
+}
+
+// release takes back the buffer of an upcall that nobody uses any more. mu is held.
+func (s *queues) release(u *dpif.Upcall) {
+	if b := u.Packet.Data; len(b) < poolSize && cap(b) == poolSize {
+		s.spare = append(s.spare, b[:0])
+		s.lent--
+	}
+	*u = dpif.Upcall{}
+}
+
+// free does release for upcalls that were handled.
+func (s *queues) free(us []dpif.Upcall) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range us {
+		s.release(&us[i])
+	}
 }
 
 // put appends u. What waits moves to the front of room only when it has come to the
@@ -103,44 +144,46 @@ func (s *queues) signal() {
 	}
 }
 
-// pop returns the oldest upcall of the port whose turn it is.
-func (s *queues) pop() (u dpif.Upcall, ok bool) {
+// pop moves upcalls to us, the oldest of each port in turn, and returns how many.
+func (s *queues) pop(us []dpif.Upcall) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.active) == 0 {
-		return u, false
-	}
-	q := s.active[0]
-	u = q.ups[0]
-	q.ups[0] = dpif.Upcall{}
-	q.ups = q.ups[1:]
-	n := len(q.ups)
-	q.bytes -= len(u.Packet.Data)
-	s.bytes -= len(u.Packet.Data)
-	s.active = slices.Delete(s.active, 0, 1)
-	if n > 0 {
-		s.active = append(s.active, q)
+	for ; n < len(us) && len(s.active) > 0; n++ {
+		q := s.active[0]
+		us[n] = q.ups[0]
+		q.ups[0] = dpif.Upcall{}
+		q.ups = q.ups[1:]
+		size := len(us[n].Packet.Data)
+		q.bytes -= size
+		s.bytes -= size
+		copy(s.active, s.active[1:])
+		if last := len(s.active) - 1; len(q.ups) > 0 {
+			s.active[last] = q
+		} else {
+			s.active[last] = nil
+			s.active = s.active[:last]
+		}
 	}
 	if len(s.active) > 0 {
 		s.signal() // for another goroutine that waits
 	}
-	return u, true
+	return n
 }
 
-// wait waits for an upcall until ctx or done ends.
-func (s *queues) wait(ctx context.Context, done <-chan struct{}) (dpif.Upcall, bool) {
+// wait waits for upcalls until ctx or done ends, and moves them to us.
+func (s *queues) wait(ctx context.Context, done <-chan struct{}, us []dpif.Upcall) (int, bool) {
 	for {
 		if ctx.Err() != nil {
-			return dpif.Upcall{}, false
+			return 0, false
 		}
-		if u, ok := s.pop(); ok {
-			return u, true
+		if n := s.pop(us); n > 0 {
+			return n, true
 		}
 		select {
 		case <-s.wake:
 		case <-ctx.Done():
 		case <-done:
-			return dpif.Upcall{}, false
+			return 0, false
 		}
 	}
 }
@@ -151,6 +194,9 @@ func (s *queues) drop(q *queue) {
 	defer s.mu.Unlock()
 	q.gone = true
 	s.bytes -= q.bytes
+	for i := range q.ups {
+		s.release(&q.ups[i])
+	}
 	q.ups, q.room, q.bytes = nil, nil, 0
 	s.active = slices.DeleteFunc(s.active, func(o *queue) bool { return o == q })
 }

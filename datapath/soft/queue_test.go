@@ -32,6 +32,7 @@ func TestQueues(t *testing.T) {
 		last[i] = -1
 	}
 	sawGlobal := false
+	var one [1]dpif.Upcall
 	for step := range 200000 {
 		if r.IntN(5) > 0 != (step/20000%2 == 1) { // mostly pushing, then mostly popping
 			p := r.IntN(ports)
@@ -43,12 +44,17 @@ func TestQueues(t *testing.T) {
 				sawGlobal = true
 			}
 			pushed[p]++
-		} else if u, ok := s.pop(); ok {
+		} else if n := s.pop(one[:]); n == 1 {
+			u := &one[0]
 			if int64(u.Arg) <= last[u.InPort] {
 				t.Fatalf("port %d: upcall %d behind %d", u.InPort, u.Arg, last[u.InPort])
 			}
 			last[u.InPort] = int64(u.Arg)
 			popped[u.InPort]++
+			s.free(one[:])
+		}
+		if s.lent < 0 || s.lent+len(s.spare) > poolBuffers {
+			t.Fatalf("%d buffers lent, %d spare", s.lent, len(s.spare))
 		}
 		sum, active := 0, 0
 		for i := range q {
@@ -72,6 +78,12 @@ func TestQueues(t *testing.T) {
 	if !sawGlobal {
 		t.Error("the bound of all ports was never met")
 	}
+	for i := range q {
+		s.drop(&q[i])
+	}
+	if s.lent != 0 || s.bytes != 0 {
+		t.Errorf("%d buffers and %d bytes left when all ports are gone", s.lent, s.bytes)
+	}
 }
 
 // TestQueueTurn: one packet of a quiet port waits for one of each other at most.
@@ -86,12 +98,12 @@ func TestQueueTurn(t *testing.T) {
 	if d.Load() != 100-queuePackets {
 		t.Errorf("%d dropped", d.Load())
 	}
-	s.pop()
-	if u, _ := s.pop(); u.InPort != 2 {
-		t.Errorf("second upcall of port %d", u.InPort)
+	us := make([]dpif.Upcall, 3)
+	if n := s.pop(us); n != 3 || us[0].InPort != 1 || us[1].InPort != 2 || us[2].InPort != 1 {
+		t.Errorf("%d upcalls of ports %d, %d, %d", n, us[0].InPort, us[1].InPort, us[2].InPort)
 	}
 	s.drop(&flood)
-	if _, ok := s.pop(); ok || s.bytes != 0 {
+	if n := s.pop(us); n != 0 || s.bytes != 0 {
 		t.Error("a deleted port's upcalls are left")
 	}
 	if s.push(&flood, up(1, 1, 1)) {
@@ -111,13 +123,16 @@ func TestQueueWait(t *testing.T) {
 	ended := make(chan struct{}, 3)
 	for range 3 {
 		go func() {
+			us := make([]dpif.Upcall, 2)
 			for {
-				u, ok := s.wait(ctx, done)
+				n, ok := s.wait(ctx, done, us)
 				if !ok {
 					ended <- struct{}{}
 					return
 				}
-				got <- u.Arg
+				for _, u := range us[:n] {
+					got <- u.Arg
+				}
 			}
 		}()
 	}

@@ -45,7 +45,7 @@ type Datapath struct {
 	closed bool
 	done   chan struct{}
 	wg     sync.WaitGroup
-	execs  sync.Pool // of *worker, for Execute
+	execs  sync.Pool // of *executor
 	bufs   netdev.RawBuffers
 	nobody port // the port of packets that arrived on none, for Execute
 }
@@ -79,7 +79,7 @@ func New(cfg Config) *Datapath {
 	d.ports.Store(&map[dpif.Port]*port{})
 	d.nobody.queue.dropped = &d.nobody.upcallDropped
 	d.bufs.Keep = runtime.GOMAXPROCS(0)
-	d.execs.New = func() any { return new(worker) }
+	d.execs.New = func() any { return new(executor) }
 	d.wg.Go(d.keepRanked)
 	return d
 }
@@ -141,7 +141,7 @@ func (d *Datapath) PortAdd(no dpif.Port, spec dpif.PortSpec) (err error) {
 		close(p.closed)
 		return nil
 	}
-	w := &worker{dp: d, in: p, cache: new(cache)}
+	w := &worker{runner: runner{dp: d, in: p}}
 	d.wg.Go(w.receive)
 	return nil
 }
@@ -221,6 +221,21 @@ func (d *Datapath) FlowPut(f *dpif.Flow) (err error) {
 	return d.table.put(f)
 }
 
+// FlowPuts implements dpif.Datapath.
+func (d *Datapath) FlowPuts(fs []dpif.Flow, errs []error) {
+	closed := d.isClosed()
+	d.table.mu.Lock()
+	defer d.table.mu.Unlock()
+	for i := range fs {
+		if errs[i] = closed; closed == nil {
+			if errs[i] = checkFlow(&fs[i], &d.can); errs[i] == nil {
+				errs[i] = d.table.putLocked(&fs[i])
+			}
+		}
+		wrap(&errs[i], "put flow %d", fs[i].ID)
+	}
+}
+
 // FlowDel implements dpif.Datapath.
 func (d *Datapath) FlowDel(id dpif.FlowID) (s dpif.FlowStats, err error) {
 	defer wrap(&err, "delete flow %d", id)
@@ -254,41 +269,40 @@ func (d *Datapath) FlowDump(yield func(dpif.FlowID, dpif.FlowStats) bool) (err e
 }
 
 // Execute implements dpif.Datapath.
-func (d *Datapath) Execute(in dpif.Port, p dpif.Packet, actions []dpif.Action) (err error) {
-	defer wrap(&err, "execute %d actions on a packet of port %d", len(actions), in)
-	if err := d.isClosed(); err != nil {
-		return err
+func (d *Datapath) Execute(in dpif.Port, p dpif.Packet, actions []dpif.Action) error {
+	xs := [1]dpif.Execution{{In: in, Packet: p, Actions: actions}}
+	d.Executes(xs[:])
+	return xs[0].Err
+}
+
+// Executes implements dpif.Datapath.
+func (d *Datapath) Executes(xs []dpif.Execution) {
+	e := d.execs.Get().(*executor)
+	e.dp = d
+	closed := d.isClosed()
+	for i := range xs {
+		x := &xs[i]
+		if x.Err = closed; closed == nil {
+			x.Err = e.execute(x)
+		}
+		wrap(&x.Err, "execute %d actions on a packet of port %d", len(x.Actions), x.In)
 	}
-	if err := checkActions(actions); err != nil {
-		return err
-	}
-	w := d.execs.Get().(*worker)
-	defer func() {
-		w.dp, w.in = nil, nil
-		w.frame.Reset(nil, 0, dpif.GSO{})
-		d.execs.Put(w)
-	}()
-	w.dp, w.in, w.flow = d, d.port(in), 0
-	if w.in == nil {
-		w.in = &d.nobody
-	}
-	w.meta = packet.Meta{InPort: uint32(in)}
-	w.frame.Reset(p.Data, 0, p.GSO)
-	if !w.frame.Parse(&w.meta, d.cfg.MaxVLANs, &w.key) {
-		return fmt.Errorf("packet of %d bytes has no Ethernet header", len(p.Data))
-	}
-	execute(&w.frame, actions, w)
-	return nil
+	e.flush()
+	e.dp, e.in = nil, nil
+	e.frame.Reset(nil, 0, dpif.GSO{})
+	d.execs.Put(e)
 }
 
 // Run implements dpif.Datapath.
-func (d *Datapath) Run(ctx context.Context, handle func(*dpif.Upcall)) error {
+func (d *Datapath) Run(ctx context.Context, handle func([]dpif.Upcall)) error {
+	var us [dpif.MaxBatch]dpif.Upcall
 	for {
-		u, ok := d.queues.wait(ctx, d.done)
+		n, ok := d.queues.wait(ctx, d.done, us[:])
 		if !ok {
 			return nil
 		}
-		handle(&u)
+		handle(us[:n])
+		d.queues.free(us[:n])
 	}
 }
 

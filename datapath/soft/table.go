@@ -142,6 +142,10 @@ func (t *table) lookup(k *flow.Key, c *cache) *entry {
 func (t *table) put(f *dpif.Flow) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.putLocked(f)
+}
+
+func (t *table) putLocked(f *dpif.Flow) error {
 	if e := t.flows[f.ID]; e != nil {
 		if e.sub.mask != *f.Mask || !e.matches(&f.Key) {
 			return fmt.Errorf("flow %d has another key or mask: %w", f.ID, dpif.ErrExist)

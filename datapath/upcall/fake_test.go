@@ -84,11 +84,11 @@ func (d *listDP) MeterPass(id dpif.MeterID, n int) bool {
 	m := d.meters[id]
 	return m == nil || m.Pass(n, d.clock())
 }
-func (d *listDP) PortAdd(dpif.Port, dpif.PortSpec) error              { return nil }
-func (d *listDP) PortDel(dpif.Port) error                             { return nil }
-func (d *listDP) PortStats(dpif.Port) (dpif.PortStats, error)         { return dpif.PortStats{}, nil }
-func (d *listDP) Run(ctx context.Context, _ func(*dpif.Upcall)) error { <-ctx.Done(); return nil }
-func (d *listDP) Close() error                                        { return nil }
+func (d *listDP) PortAdd(dpif.Port, dpif.PortSpec) error               { return nil }
+func (d *listDP) PortDel(dpif.Port) error                              { return nil }
+func (d *listDP) PortStats(dpif.Port) (dpif.PortStats, error)          { return dpif.PortStats{}, nil }
+func (d *listDP) Run(ctx context.Context, _ func([]dpif.Upcall)) error { <-ctx.Done(); return nil }
+func (d *listDP) Close() error                                         { return nil }
 
 func (d *listDP) find(id dpif.FlowID) int {
 	return slices.IndexFunc(d.flows, func(f *listFlow) bool { return f.ID == id })
@@ -120,6 +120,18 @@ func (d *listDP) FlowPut(f *dpif.Flow) error {
 	c.Actions = slices.Clone(f.Actions)
 	d.flows = append(d.flows, &listFlow{Flow: c})
 	return nil
+}
+
+func (d *listDP) FlowPuts(fs []dpif.Flow, errs []error) {
+	for i := range fs {
+		errs[i] = d.FlowPut(&fs[i])
+	}
+}
+
+func (d *listDP) Executes(xs []dpif.Execution) {
+	for i := range xs {
+		xs[i].Err = d.Execute(xs[i].In, xs[i].Packet, xs[i].Actions)
+	}
 }
 
 func (d *listDP) FlowDel(id dpif.FlowID) (dpif.FlowStats, error) {
@@ -229,13 +241,13 @@ func (d *listDP) receive(s *Switch, port dpif.Port, data []byte) {
 	}
 	if hit == nil {
 		d.mu.Unlock()
-		s.Upcall(&dpif.Upcall{InPort: port, Packet: dpif.Packet{Data: data}})
+		s.Upcalls([]dpif.Upcall{{InPort: port, Packet: dpif.Packet{Data: data}}})
 		return
 	}
 	actions, id := hit.Actions, hit.ID
 	d.mu.Unlock()
 	out := d.run(data, actions, func(arg uint32, data []byte) {
-		s.Upcall(&dpif.Upcall{InPort: port, Reason: dpif.ReasonAction, Flow: id, Arg: arg, Packet: dpif.Packet{Data: data}})
+		s.Upcalls([]dpif.Upcall{{InPort: port, Reason: dpif.ReasonAction, Flow: id, Arg: arg, Packet: dpif.Packet{Data: data}}})
 	})
 	d.mu.Lock()
 	d.sent = append(d.sent, out...)

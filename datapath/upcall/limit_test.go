@@ -62,7 +62,7 @@ func TestFlowLimit(t *testing.T) {
 		t.Helper()
 		for l.s.ix.len() < want {
 			n++
-			l.s.Upcall(&dpif.Upcall{InPort: 11, Packet: dpif.Packet{Data: frame(macB, macA, 0, n, 2, 3, 4)}})
+			l.s.Upcalls([]dpif.Upcall{{InPort: 11, Packet: dpif.Packet{Data: frame(macB, macA, 0, n, 2, 3, 4)}}})
 			if n > 20_000 {
 				t.Fatalf("%+v", l.s.Stats())
 			}

@@ -24,103 +24,33 @@ const (
 	argGens  = 1<<(32-argBits) - 1 // generations count modulo this, so that no Arg is slowArg
 )
 
-// Upcall serves a packet that the datapath handed up. It is what Run gives to the
-// datapath; tests call it.
-func (s *Switch) Upcall(u *dpif.Upcall) {
-	now := s.opt.Now()
-	if u.Reason == dpif.ReasonAction {
-		s.count.actions.Add(1)
-		s.fromAction(u)
-		return
-	}
-	s.count.misses.Add(1)
-	var k flow.Key
-	var l packet.Layers
-	if !packet.Parse(u.Packet.Data, &packet.Meta{InPort: uint32(u.InPort), Recirc: u.Recirc, Mark: u.Mark}, s.opt.MaxVLANs, &k, &l) {
-		s.count.malformed.Add(1)
-		return
-	}
-	s.mu.RLock()
-	p := s.byDP[u.InPort]
-	if p == nil {
-		s.mu.RUnlock()
-		s.count.noPort.Add(1)
-		return
-	}
-	r := s.translate(p, &k)
-	var f *megaflow
-	if !stale(r.Learn) {
-		f = s.install(p, &k, r, len(u.Packet.Data), now)
-		s.mu.RUnlock()
-	} else {
-		s.mu.RUnlock()
-		s.mu.Lock()
-		if p = s.byDP[u.InPort]; p == nil {
-			s.mu.Unlock()
-			s.count.noPort.Add(1)
-			return
-		}
-		s.learn(r.Learn, now)
-		r = s.translate(p, &k)
-		f = s.install(p, &k, r, len(u.Packet.Data), now)
-		s.mu.Unlock()
-		defer s.settle(false)
-	}
-	if r.Err != nil {
-		s.count.tooLong.Add(1)
-	}
-	if f == nil {
-		s.creditOnce(r, len(u.Packet.Data), now)
-	}
-	s.execute(u.InPort, u.Packet, r.Actions, r.PacketIns)
-}
-
 // stale reports whether learning would change a MAC table.
 func stale(l []xlate.Learn) bool {
 	return slices.ContainsFunc(l, func(e xlate.Learn) bool { return e.Bridge.FDB.Stale(e.VLAN, e.MAC, e.Port) })
 }
 
-// install makes a megaflow of a translation of k and counts its first packet, of n
-// bytes. It returns nil if there is none. s.mu is held.
-func (s *Switch) install(p *xlate.Port, k *flow.Key, r *xlate.Result, n int, now time.Time) *megaflow {
-	s.ix.mu.Lock()
-	defer s.ix.mu.Unlock()
-	f := s.ix.find(k, &r.Mask)
-	if f != nil {
-		s.count.duplicates.Add(1)
-		if f.pending.Load() {
-			return nil // it may stand for other rules than these
-		}
-	} else {
-		if int64(len(s.ix.byID)) >= s.flowLimit.Load() {
-			s.count.atLimit.Add(1)
-			s.count.notInstalled.Add(1)
-			return nil
-		}
-		f = &megaflow{id: dpif.FlowID(s.nextID.Add(1)), created: s.since(now), used: s.since(now), port: p.No}
-		f.out = s.ix.outcomes.get(r)
-		s.ix.add(f, k, &r.Mask)
-		if err := s.put(f); err != nil {
-			s.ix.remove(f)
-			s.count.notInstalled.Add(1)
-			s.opt.Log.Debug("install megaflow", "err", err)
-			return nil
-		}
-		s.ix.link(f, r)
-		s.count.installed.Add(1)
-	}
-	f.extraPackets.Add(1)
-	f.extraBytes.Add(uint64(n))
-	return f
-}
-
 // put brings f into the datapath, with its actions if those are supported, else
 // with the one that hands packets up.
 func (s *Switch) put(f *megaflow) error {
-	df := dpif.Flow{ID: f.id, Key: f.expand(), Mask: &f.mask.m, Actions: s.tagged(f)}
+	df := s.flowOf(f)
 	err := s.dp.FlowPut(&df)
+	if err == nil {
+		s.setSlow(f, "")
+		return nil
+	}
+	return s.putSlow(f, &df, err)
+}
+
+// flowOf returns f as the datapath wants it.
+func (s *Switch) flowOf(f *megaflow) dpif.Flow {
+	return dpif.Flow{ID: f.id, Key: f.expand(), Mask: &f.mask.m, Actions: s.tagged(f)}
+}
+
+// putSlow brings f, which the datapath refused as df with err, into the datapath with the action that
+// hands packets up, if its actions were why.
+func (s *Switch) putSlow(f *megaflow, df *dpif.Flow, err error) error {
 	var no *dpif.Unsupported
-	if err == nil || !errors.As(err, &no) {
+	if !errors.As(err, &no) {
 		s.setSlow(f, "")
 		return err
 	}
@@ -129,7 +59,7 @@ func (s *Switch) put(f *megaflow) error {
 		up.Meter = p.Bridge.OF.Meter(ofproto.MeterSlowpath)
 	}
 	df.Actions = []dpif.Action{up}
-	if err2 := s.dp.FlowPut(&df); err2 != nil {
+	if err2 := s.dp.FlowPut(df); err2 != nil {
 		return err // the key is what is not supported
 	}
 	s.setSlow(f, no.Reason)
@@ -157,35 +87,32 @@ func (s *Switch) tagged(f *megaflow) []dpif.Action {
 	return out
 }
 
-// fromAction serves a packet that an action of a megaflow handed up.
-func (s *Switch) fromAction(u *dpif.Upcall) {
+// fromAction serves a packet that an action of a megaflow handed up. It returns what is to be
+// executed.
+func (s *Switch) fromAction(u *dpif.Upcall) (actions []dpif.Action, pis []xlate.PacketIn) {
 	f := s.ix.get(u.Flow)
 	if f == nil {
-		return // deleted since
+		return nil, nil // deleted since
 	}
 	f.mu.Lock()
 	out, gen, slow, oldPIs := f.out, f.gen, f.slow(), f.oldPIs()
 	f.mu.Unlock()
 	if u.Arg == slowArg {
 		if slow != "" {
-			s.execute(u.InPort, u.Packet, out.actions, out.pis)
+			return out.actions, out.pis
 		}
-		return
+		return nil, nil
 	}
-	var pis []xlate.PacketIn
 	switch u.Arg >> argBits {
 	case gen:
 		pis = out.pis
 	case (gen + argGens - 1) % argGens:
 		pis = oldPIs
 	}
-	var pi *xlate.PacketIn
 	if i := int(u.Arg & argIndex); i < len(pis) {
-		pi = &pis[i]
+		s.packetIn(u.InPort, &pis[i], u.Packet.Data)
 	}
-	if pi != nil {
-		s.packetIn(u.InPort, pi, u.Packet.Data)
-	}
+	return nil, nil
 }
 
 // packetIn queues a packet for the controllers.
@@ -203,20 +130,29 @@ func (s *Switch) packetIn(in dpif.Port, pi *xlate.PacketIn, data []byte) {
 	})
 }
 
-// execute runs the actions of a translation on a packet: what is for the
-// controllers here, the rest in the datapath.
-func (s *Switch) execute(in dpif.Port, p dpif.Packet, actions []dpif.Action, pis []xlate.PacketIn) {
+// execution appends to xs what the datapath is to do with a packet for which a translation yielded
+// actions; what is for the controllers is done here. The packet may be changed.
+func (s *Switch) execution(xs []dpif.Execution, in dpif.Port, p dpif.Packet, actions []dpif.Action, pis []xlate.PacketIn) []dpif.Execution {
 	if len(pis) > 0 {
 		actions = s.divert(in, p, actions, pis)
 	}
 	if !slices.ContainsFunc(actions, visible) {
+		return xs
+	}
+	return append(xs, dpif.Execution{In: in, Packet: p, Actions: actions})
+}
+
+// execute has the datapath do it.
+func (s *Switch) execute(xs []dpif.Execution) {
+	if len(xs) == 0 {
 		return
 	}
-	// The packet belongs to the upcall, Execute may change it.
-	p.Data = slices.Clone(p.Data)
-	if err := s.dp.Execute(in, p, actions); err != nil {
-		s.count.executeFailed.Add(1)
-		s.opt.Log.Debug("execute packet", "port", in, "err", err)
+	s.dp.Executes(xs)
+	for i := range xs {
+		if err := xs[i].Err; err != nil {
+			s.count.executeFailed.Add(1)
+			s.opt.Log.Debug("execute packet", "port", xs[i].In, "err", err)
+		}
 	}
 }
 
@@ -300,6 +236,9 @@ func (s *Switch) packetOut(name string, m *openflow.PacketOut, now time.Time) {
 	} else {
 		s.mu.RUnlock()
 	}
+	s.mu.Lock()
 	s.creditOnce(r, len(m.Data), now)
-	s.execute(in, dpif.Packet{Data: m.Data}, r.Actions, r.PacketIns)
+	s.mu.Unlock()
+	// The packet belongs to the message.
+	s.execute(s.execution(nil, in, dpif.Packet{Data: slices.Clone(m.Data)}, r.Actions, r.PacketIns))
 }

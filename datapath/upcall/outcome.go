@@ -71,7 +71,11 @@ func (t *outcomes) get(r *xlate.Result) *outcome {
 			}
 		}
 	}
-	o := &outcome{actions: slices.Clip(r.Actions), pis: r.PacketIns, groups: r.Groups, learn: r.Learn, err: r.Err, hash: h, n: 1}
+	// r's slices are the translator's.
+	o := &outcome{
+		actions: keep(r.Actions), pis: keep(r.PacketIns), groups: keep(r.Groups), learn: keep(r.Learn),
+		err: r.Err, hash: h, n: 1,
+	}
 	if len(r.Hits) > 0 {
 		o.hits = make([]hit, len(r.Hits))
 		for i, h := range r.Hits {
@@ -83,6 +87,14 @@ func (t *outcomes) get(r *xlate.Result) *outcome {
 		t.byHash[h] = o
 	}
 	return o
+}
+
+// keep returns a copy of s, as small as can be; nil of an empty one.
+func keep[T any](s []T) []T {
+	if len(s) == 0 {
+		return nil
+	}
+	return append(make([]T, 0, len(s)), s...)
 }
 
 // drop counts one megaflow less. index.mu is held.

@@ -349,10 +349,8 @@ func (s *Switch) credit(f *megaflow, st dpif.FlowStats, now time.Time, led *ledg
 func (s *Switch) since(t time.Time) int64 { return int64(t.Sub(s.epoch)) }
 func (s *Switch) at(ns int64) time.Time   { return s.epoch.Add(time.Duration(ns)) }
 
-// creditOnce counts a packet that no megaflow stands for.
+// creditOnce counts a packet that no megaflow stands for. s.mu is held for writing.
 func (s *Switch) creditOnce(r *xlate.Result, n int, now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	for _, h := range r.Hits {
 		ledger{{[]hit{{h.Bridge, h.Rule, h.Table}}, nil, 1, uint64(n), now}}.credit()
 	}

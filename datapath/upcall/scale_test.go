@@ -144,7 +144,7 @@ func newScale(t testing.TB, kind string, n int) *scale {
 		}
 	})
 	for i := range scaleHosts {
-		l.s.Upcall(&dpif.Upcall{InPort: 2, Packet: dpif.Packet{Data: frame(macA, hostMAC(i), 0, 1, 2, 3, 4)}})
+		l.s.Upcalls([]dpif.Upcall{{InPort: 2, Packet: dpif.Packet{Data: frame(macA, hostMAC(i), 0, 1, 2, 3, 4)}}})
 	}
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -159,7 +159,7 @@ func newScale(t testing.TB, kind string, n int) *scale {
 // fill makes megaflows until there are n of port 1.
 func (l *scale) fill(n int) {
 	for ; l.n < n; l.n++ {
-		l.s.Upcall(&dpif.Upcall{InPort: 1, Packet: dpif.Packet{Data: scaleFrame(l.n, 3)}})
+		l.s.Upcalls([]dpif.Upcall{{InPort: 1, Packet: dpif.Packet{Data: scaleFrame(l.n, 3)}}})
 	}
 }
 
@@ -419,7 +419,7 @@ func BenchmarkScale(b *testing.B) {
 					}
 					binary.BigEndian.PutUint32(p[26:], 0x0b000000+i%10000)
 					start, what := time.Now(), doing.Load()
-					l.s.Upcall(&dpif.Upcall{InPort: 1, Packet: dpif.Packet{Data: slices.Clone(p)}})
+					l.s.Upcalls([]dpif.Upcall{{InPort: 1, Packet: dpif.Packet{Data: slices.Clone(p)}}})
 					wait[what].Store(max(wait[what].Load(), int64(time.Since(start))))
 				}
 			})
@@ -435,7 +435,7 @@ func BenchmarkScale(b *testing.B) {
 							l.mod(150, source(1000*i+j), action.Output{Port: 3})
 						case 1:
 							port := dpif.Port(2 + (i+1)%2)
-							l.s.Upcall(&dpif.Upcall{InPort: port, Packet: dpif.Packet{Data: frame(macA, hostMAC(20+j), 0, 1, 2, 3, 4)}})
+							l.s.Upcalls([]dpif.Upcall{{InPort: port, Packet: dpif.Packet{Data: frame(macA, hostMAC(20+j), 0, 1, 2, 3, 4)}}})
 						case 2:
 							m := ip()
 							m.SetU64(flow.FieldEthSrc, macA)

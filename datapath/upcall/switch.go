@@ -107,6 +107,8 @@ type Switch struct {
 	pins   *fair
 	meters *meters
 
+	batches sync.Pool // of *batch
+
 	maxIdle, flowMost atomic.Int64 // of Options, or of Config
 	flowLimit         atomic.Int64 // flowMost or less, see adapt
 }
@@ -144,6 +146,7 @@ func New(dp dpif.Datapath, o Options) *Switch {
 		wake:      make(chan struct{}, max(1, min(maxWorkers, runtime.GOMAXPROCS(0)-1))),
 		macsMoved: make(chan struct{}, 1), tablesChanged: make(chan struct{}, 1),
 	}
+	s.batches.New = func() any { return new(batch) }
 	// IDs are never used twice, also not those of flows left by a process before.
 	last := uint64(0)
 	if err := dp.FlowDump(func(id dpif.FlowID, _ dpif.FlowStats) bool {
@@ -181,7 +184,7 @@ func (s *Switch) Run(ctx context.Context) error {
 		s.workers.Add(1)
 		wg.Go(func() { s.revalidate(ctx) })
 	}
-	err := s.dp.Run(ctx, s.Upcall)
+	err := s.dp.Run(ctx, s.Upcalls)
 	cancel()
 	wg.Wait()
 	s.workers.Add(-int32(cap(s.wake)))

@@ -294,7 +294,7 @@ func TestPacketIn(t *testing.T) {
 	arg := uint32(f.gen<<argBits) | 0
 	l.s.mu.RUnlock()
 	l.flowMod("br0", openflow.FlowMod{Command: openflow.FlowModify, Table: openflow.TableAll, Match: m, Instructions: apply(action.Controller{MaxLen: 7, ID: 3})})
-	l.s.Upcall(&dpif.Upcall{InPort: 11, Reason: dpif.ReasonAction, Flow: f.id, Arg: arg, Packet: dpif.Packet{Data: p}})
+	l.s.Upcalls([]dpif.Upcall{{InPort: 11, Reason: dpif.ReasonAction, Flow: f.id, Arg: arg, Packet: dpif.Packet{Data: p}}})
 	l.send(11, p)
 	a := l.taken()
 	if len(a) != 2 || a[0].MaxLen != 100 || a[1].MaxLen != 7 || a[1].Controller != 3 {
@@ -303,9 +303,9 @@ func TestPacketIn(t *testing.T) {
 
 	// One port that floods does not take the place of another's packets.
 	for range 1000 {
-		l.s.Upcall(&dpif.Upcall{InPort: 11, Reason: dpif.ReasonAction, Flow: f.id, Arg: f.gen << argBits, Packet: dpif.Packet{Data: p}})
+		l.s.Upcalls([]dpif.Upcall{{InPort: 11, Reason: dpif.ReasonAction, Flow: f.id, Arg: f.gen << argBits, Packet: dpif.Packet{Data: p}}})
 	}
-	l.s.Upcall(&dpif.Upcall{InPort: 12, Reason: dpif.ReasonAction, Flow: f.id, Arg: f.gen << argBits, Packet: dpif.Packet{Data: p[:20]}})
+	l.s.Upcalls([]dpif.Upcall{{InPort: 12, Reason: dpif.ReasonAction, Flow: f.id, Arg: f.gen << argBits, Packet: dpif.Packet{Data: p[:20]}}})
 	a = l.taken()
 	if len(a) != packetInsPerPort+1 || a[1].Msg.(*openflow.PacketIn).TotalLen != 20 || l.s.Stats().PacketInDrops != 1000-packetInsPerPort {
 		t.Errorf("%d messages, %+v", len(a), l.s.Stats())
@@ -724,7 +724,7 @@ func manyFlows(t testing.TB, n int) (*lab, *nullDP) {
 		action.Move{Src: flow.FieldIPSrc.All(), Dst: flow.FieldReg0.All()}, action.Output{Port: 2})})
 	k := 0
 	for i := 1; l.s.ix.len() < n; i++ {
-		l.s.Upcall(&dpif.Upcall{InPort: 11, Packet: dpif.Packet{Data: frame(macB, macA, 0, uint32(i), 2, uint16(i), 4)}})
+		l.s.Upcalls([]dpif.Upcall{{InPort: 11, Packet: dpif.Packet{Data: frame(macB, macA, 0, uint32(i), 2, uint16(i), 4)}}})
 		if k++; k > 5*n {
 			t.Fatalf("only %d megaflows of %d packets", l.s.ix.len(), k)
 		}

@@ -173,7 +173,38 @@ func Constant() flow.Mask { return constant }
 
 // Translate takes a packet through the tables.
 func Translate(in *In) *Result {
-	c := &ctx{res: &Result{}, br: in.Bridge, packetOut: in.PacketOut}
+	var t Translator
+	r := new(Result)
+	t.Translate(in, r)
+	return r
+}
+
+// Translator translates with memory that it uses again. The zero value is ready; not for more than
+// one goroutine.
+type Translator struct{ c ctx }
+
+// Translate takes a packet through the tables and puts the outcome into r, whose slices it
+// uses again: who keeps them must copy them.
+func (t *Translator) Translate(in *In, r *Result) {
+	r.reset()
+	t.c.start(in, r)
+	t.c.run(in)
+	t.c.br, t.c.rule, t.c.res, t.c.tr = nil, nil, nil, nil
+}
+
+// reset empties r and keeps its memory.
+func (r *Result) reset() {
+	clear(r.Actions)
+	clear(r.PacketIns)
+	*r = Result{
+		Actions: r.Actions[:0], Hits: r.Hits[:0], Deps: r.Deps[:0], Learn: r.Learn[:0],
+		PacketIns: r.PacketIns[:0], Groups: r.Groups[:0],
+	}
+}
+
+// start makes c a translation that begins.
+func (c *ctx) start(in *In, r *Result) {
+	*c = ctx{res: r, br: in.Bridge, packetOut: in.PacketOut}
 	c.orig = *in.Key
 	c.orig.SetU64(flow.FieldInPort, uint64(in.InPort))
 	for i := range c.orig {
@@ -190,11 +221,15 @@ func Translate(in *In) *Result {
 	c.wc.SetAll(flow.FieldRecircID)
 	c.wc.Set(flow.FieldVLANTCI, flow.U128{Lo: flow.VLANPresent})
 	c.startTags()
-	r := c.res
 	if in.Trace {
 		r.Trace = &Trace{Start: c.flow}
 		c.tr = &tracer{list: &r.Trace.Nodes, learned: in.Learned}
 	}
+}
+
+// run takes the packet through the tables.
+func (c *ctx) run(in *In) {
+	r := c.res
 	c.enterBridge()
 
 	if in.PacketOut {
@@ -211,10 +246,9 @@ func Translate(in *In) *Result {
 	}
 	if c.err != nil {
 		r.Err = c.err
-		r.Actions, r.PacketIns = nil, nil
+		r.Actions, r.PacketIns = r.Actions[:0], r.PacketIns[:0]
 	}
 	r.Mask = c.finalMask()
-	return r
 }
 
 func (c *ctx) fail(err error) {

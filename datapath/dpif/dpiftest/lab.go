@@ -79,7 +79,7 @@ func newLab(t *testing.T, open func(t *testing.T) dpif.Datapath) *lab {
 	l.dp = open(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- l.dp.Run(ctx, l.handle) }()
+	go func() { done <- l.dp.Run(ctx, dpif.Each(l.handle)) }()
 	t.Cleanup(func() {
 		cancel()
 		select {

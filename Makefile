@@ -17,7 +17,7 @@ ARCHES  := amd64 arm64 arm mips mipsle riscv64
 FUZZTIME ?= 20s
 SOAKTIME ?= 10m
 
-.PHONY: run test build cross generate generate-check lint bench bench-go fuzz soak setup-run setup-test clean
+.PHONY: run test build cross kernel generate generate-check lint bench bench-go fuzz soak setup-run setup-test clean
 
 run: setup-run build
 	bin/weir demo
@@ -35,6 +35,11 @@ cross:
 	  xz -9e -k -f dist/weir-$$a; \
 	  printf '%-10s %12d %12d\n' $$a $$(stat -c %s dist/weir-$$a) $$(stat -c %s dist/weir-$$a.xz); \
 	done
+
+# The kernel of an emulated board, from Debian's sources, into the cache (see the script).
+BOARD ?= qemu-x86_64-rocker
+kernel: setup-test
+	@boards/build-kernel $(BOARD)
 
 # BPF objects are committed, for both byte orders, so that a build needs no clang.
 generate: setup-test

@@ -39,9 +39,17 @@ func configs(p *wanted.Plan, links map[string]wanted.Link, controls map[string]c
 			MACAging: b.MACAging, MACTableSize: b.MACTableSize, ForwardBPDU: b.ForwardBPDU,
 			Tables: tableConfigs(b.Tables),
 		}
+		for j := range b.Legs {
+			l := &b.Legs[j]
+			cfg.Legs = append(cfg.Legs, xlate.Leg{No: upcall.MinLeg + action.Port(j), Name: l.Device, DP: l.DP, Untagged: l.Untagged})
+		}
 		for j := range b.Ports {
 			if ps := &b.Ports[j]; ps.No != 0 {
-				cfg.Ports = append(cfg.Ports, portConfig(ps, links[ps.Iface.Name]))
+				pc := portConfig(ps, links[ps.Iface.Name])
+				if ps.Bridged() && len(b.Legs) > 0 {
+					pc.Leg = upcall.MinLeg
+				}
+				cfg.Ports = append(cfg.Ports, pc)
 			}
 		}
 		k := all[b.Kind]

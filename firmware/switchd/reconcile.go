@@ -285,7 +285,7 @@ func (r *reconciler) perform(o wanted.Op) (err error) {
 	case wanted.SetUp:
 		err = r.devs.SetUp(o.Name, true)
 	case wanted.AddPort:
-		if err = r.tiers[o.Kind].dp.PortAdd(o.No, dpif.PortSpec{Name: o.Leg, Ifindex: o.Ifindex}); err == nil {
+		if err = r.tiers[o.Kind].dp.PortAdd(o.No, dpif.PortSpec{Name: o.Leg, Ifindex: o.Ifindex, SendOnly: o.SendOnly}); err == nil {
 			r.attached[o.Name] = o.Attached
 		}
 	case wanted.DelPort:

@@ -34,6 +34,21 @@ type Attached struct {
 	No      dpif.Port
 	Leg     string
 	Ifindex int
+	// SendOnly: frames that arrive on the device are a chip's, see dpif.PortSpec.
+	SendOnly bool
+}
+
+// ChipPort is what a switch chip does for one of its ports.
+type ChipPort struct {
+	Bridged bool   // it forwards between this and others that are, see ChipLeg
+	Reason  string // why it does not; or, beside Bridged, what it does not do
+}
+
+// ChipLeg is where the traffic of a bridge's ports that a chip bridges crosses, see xlate.Leg.
+type ChipLeg struct {
+	Bridge   string
+	Device   string // the datapath's end
+	Untagged uint16
 }
 
 // Present is what is there.
@@ -44,6 +59,8 @@ type Present struct {
 	Broken  map[Kind]string     // datapaths that cannot run, with the reason
 	Failed  map[string]string   // interfaces whose device or port could not be had in this run, with the error
 	Refused map[string]bool     // operations, by their text, that failed in this run and are not asked for again in it
+	Chips   map[string]ChipPort // of chips' ports, by interface: what is or is about to be
+	Legs    []ChipLeg           // at most one a bridge
 }
 
 // Op is an operation that changes what is there. It is one of the types below.
@@ -94,7 +111,11 @@ func (o SetMAC) String() string         { return fmt.Sprintf("set %s mac %v", o.
 func (o SetMTU) String() string         { return fmt.Sprintf("set %s mtu %d", o.Name, o.MTU) }
 func (o SetUp) String() string          { return fmt.Sprintf("set %s up", o.Name) }
 func (o AddPort) String() string {
-	return fmt.Sprintf("add port %s to %v as %d (%s, ifindex %d)", o.Name, o.Kind, o.No, o.Leg, o.Ifindex)
+	only := ""
+	if o.SendOnly {
+		only = ", to send only"
+	}
+	return fmt.Sprintf("add port %s to %v as %d (%s, ifindex %d%s)", o.Name, o.Kind, o.No, o.Leg, o.Ifindex, only)
 }
 func (o DelPort) String() string {
 	return fmt.Sprintf("delete port %s from %v (%d)", o.Name, o.Kind, o.No)
@@ -130,6 +151,13 @@ type BridgeState struct {
 	MAC        MAC
 	DatapathID uint64
 	Ports      []PortState // every interface, in the order of names
+	Legs       []LegState
+}
+
+// LegState is a leg whose device is there.
+type LegState struct {
+	ChipLeg
+	DP dpif.Port
 }
 
 // PortState is an interface as it can be now.
@@ -138,10 +166,14 @@ type PortState struct {
 	Iface  *Interface
 	No     uint32 // OpenFlow number; 0: the interface does not work, because of Error
 	DP     dpif.Port
-	Device Device // zero for patch ports and where there is none
-	Error  string // may also be set for a patch port that has a number but no peer
-	Joined bool   // patch port: the peer is usable
+	Device Device    // zero for patch ports and where there is none
+	Error  string    // may also be set for a patch port that has a number but no peer
+	Joined bool      // patch port: the peer is usable
+	Chip   *ChipPort // nil: the device is not a chip's port
 }
+
+// Bridged reports whether a chip forwards between the port and others that are.
+func (p *PortState) Bridged() bool { return p.Chip != nil && p.Chip.Bridged }
 
 // Book holds what must outlive a plan: who has which number.
 type Book struct {
@@ -218,8 +250,17 @@ func (p *planner) bridge(b *Bridge, book *Book) {
 				claims = append(claims, Claim{iface.Name, iface.Request, iface.Hint})
 			}
 			ps := PortState{Port: port, Iface: iface}
+			if c, ok := p.have.Chips[iface.Name]; ok {
+				ps.Chip = &c
+			}
 			ps.Device, ps.Error = p.device(port, iface, &st)
 			st.Ports = append(st.Ports, ps)
+		}
+	}
+	for _, l := range p.have.Legs {
+		if d, ok := p.have.Devices[l.Device]; ok && l.Bridge == b.Name && p.have.Failed[l.Device] == "" {
+			st.Legs = append(st.Legs, LegState{ChipLeg: l})
+			p.wantPorts[l.Device] = Attached{Kind: st.Kind, Leg: d.Leg, Ifindex: d.LegIx}
 		}
 	}
 	given := numbers.Assign(claims, MaxOfport)
@@ -308,7 +349,7 @@ func (p *planner) device(port *Port, i *Interface, b *BridgeState) (Device, stri
 	if i.MTU != 0 && !d.Away && d.MTU != i.MTU {
 		p.change(SetMTU{i.Name, i.MTU})
 	}
-	p.wantPorts[i.Name] = Attached{Kind: b.Kind, Leg: d.Leg, Ifindex: d.LegIx}
+	p.wantPorts[i.Name] = Attached{Kind: b.Kind, Leg: d.Leg, Ifindex: d.LegIx, SendOnly: p.have.Chips[i.Name].Bridged}
 	return d, ""
 }
 
@@ -386,6 +427,10 @@ func (p *planner) datapathPorts(book *Book) {
 			ps := &p.plan.Bridges[i].Ports[j]
 			ps.DP = p.wantPorts[ps.Iface.Name].No
 		}
+		for j := range p.plan.Bridges[i].Legs {
+			l := &p.plan.Bridges[i].Legs[j]
+			l.DP = p.wantPorts[l.Device].No
+		}
 	}
 }
 
@@ -427,10 +472,18 @@ func (p *Plan) String() string {
 			if ps.Joined {
 				fmt.Fprintf(&b, " joined to %s", ps.Iface.Peer)
 			}
+			if ps.Bridged() {
+				b.WriteString(" bridged by a chip")
+			}
 			if ps.Error != "" {
 				fmt.Fprintf(&b, ": %s", ps.Error)
 			}
 			b.WriteByte('\n')
+		}
+	}
+	for _, br := range p.Bridges {
+		for _, l := range br.Legs {
+			fmt.Fprintf(&b, "leg %s of %s /%d untagged %d\n", l.Device, l.Bridge, l.DP, l.Untagged)
 		}
 	}
 	for _, o := range p.After {

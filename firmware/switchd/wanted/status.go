@@ -4,6 +4,7 @@ package wanted
 
 import (
 	"fmt"
+	"maps"
 
 	"github.com/weirswitch/weir/ovsdb"
 )
@@ -179,7 +180,21 @@ func (c *columns) iface(ps *PortState, l Link) {
 		}
 		c.set("link_speed", speed)
 		c.set("duplex", duplex)
-		c.set("status", dict(l.Driver))
+		status := maps.Clone(l.Driver)
+		if ps.Chip != nil {
+			if status == nil {
+				status = map[string]string{}
+			}
+			// Ours, beyond ovs-vswitchd.conf.db(5): who forwards, and why.
+			status["offload_mode"] = "standalone"
+			if ps.Chip.Bridged {
+				status["offload_mode"] = "bridged"
+			}
+			if ps.Chip.Reason != "" {
+				status["offload_reason"] = ps.Chip.Reason
+			}
+		}
+		c.set("status", dict(status))
 	}
 	if l.Statistics != nil {
 		c.set("statistics", counts(l.Statistics))

@@ -94,6 +94,7 @@ type Switch struct {
 	NextCfg   int64
 	MaxIdle   time.Duration // other_config:max-idle; 0: the default
 	FlowLimit int           // other_config:flow-limit; 0: the default
+	NoChip    bool          // other_config:hw-offload-bridge=false: no bridge is given to a switch chip
 	Bridges   []Bridge
 	Ignored   []string // names of bridges that cannot be, ascending
 }
@@ -194,6 +195,7 @@ func New(r Rows) *Switch {
 		ID: r.ID, NextCfg: r.NextCfg,
 		MaxIdle:   time.Duration(number(r.OtherConfig, "max-idle", 0, 500, 1<<31-1)) * time.Millisecond,
 		FlowLimit: int(number(r.OtherConfig, "flow-limit", 0, 1, 1<<31-1)),
+		NoChip:    r.OtherConfig["hw-offload-bridge"] == "false",
 	}
 	for _, b := range r.Bridges {
 		// The name is a part of file names in the run directory: whoever may
@@ -420,7 +422,11 @@ func number(m map[string]string, key string, def, lo, hi int64) int64 {
 // String prints the switch, one thing a line, for tests and logs.
 func (s *Switch) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "switch next_cfg %d\n", s.NextCfg)
+	fmt.Fprintf(&b, "switch next_cfg %d", s.NextCfg)
+	if s.NoChip {
+		b.WriteString(" no chip")
+	}
+	b.WriteByte('\n')
 	for _, name := range s.Ignored {
 		fmt.Fprintf(&b, "bridge %q is ignored\n", name)
 	}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package chip decides, without touching anything, what switch chips do for the wanted switch:
+// which ports they bridge by themselves, with which VLANs, and why the others are not among them.
+//
+//	wanted.Switch + chip ports + what the tables say --Assign--> Assignment
+//
+// # Modes (decision 8 of the architecture)
+//
+// A port of a chip is in one mode:
+//
+//   - Bridged: it is a member of a kernel bridge with VLAN filtering, which its driver puts into the chip.
+//     Frames between members never reach the CPU. That is done only where the tables leave everything
+//     that arrives on the port to NORMAL (ofproto.Bridge.NotNormal), and where the chip can
+//     have the port's VLAN settings.
+//   - Standalone: all its frames come to our datapath, like those of a plain network device.
+//
+// A port that stops being fit for its chip leaves at once; it comes back when it has been fit for
+// HoldTime, so that a controller that changes its mind often does not make the chip flap.
+//
+// # One kernel bridge and one leg a bridge
+//
+// The bridged ports of one OpenFlow bridge, of whatever chips, are in one kernel bridge. Its leg joins it to
+// the datapath: a veth pair whose inner end is a member that has every VLAN tagged. See xlate.Leg.
+//
+// # VLANs
+//
+// A kernel bridge has no VLAN 0, which is where Open vSwitch puts frames without a tag on a port
+// without one. On the bridge they have a VID that no row names (Bridge.Untagged): 4094, or the next below.
+//
+// A trunk of all VLANs has, on the chip, those that some row of the bridge names: a chip's table
+// of VLANs is small, and some drivers take a command for each. What is left out is said
+// (Bridge.Note).
+//
+// An access port of the chip takes frames with the tag of its own VLAN, which Open vSwitch drops there: the
+// chips have no way to tell. They are in that VLAN all the same.
+package chip

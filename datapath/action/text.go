@@ -218,6 +218,10 @@ func extensionText(a Action, ports flow.PortNames) string {
 		return "clone(" + a.Actions.Text(ports) + ")"
 	case Exit:
 		return "exit"
+	case Learn:
+		return learnText(a, ports)
+	case FinTimeout:
+		return finTimeoutText(a)
 	}
 	return fmt.Sprintf("%T", a)
 }

@@ -15,7 +15,7 @@ import (
 var argumentWords = []string{
 	"output", "enqueue", "group", "set_queue", "push_vlan", "mod_vlan_vid", "set_vlan_vid", "mod_vlan_pcp", "set_vlan_pcp",
 	"push_mpls", "pop_mpls", "mod_nw_ttl", "set_mpls_ttl", "dec_ttl", "set_field", "load", "move", "controller", "resubmit",
-	"push", "pop", "conjunction", "note", "clone",
+	"push", "pop", "conjunction", "note", "clone", "learn", "fin_timeout",
 }
 
 // argument reads an action with arguments of its own; ok is false if w is none.
@@ -94,6 +94,10 @@ func (p *parser) argument(w word) (a Action, ok bool, err error) {
 		a, err = parseConjunction(w)
 	case "note":
 		a, err = parseNote(w)
+	case "learn":
+		a, err = p.parseLearn(w)
+	case "fin_timeout":
+		a, err = parseFinTimeout(w)
 	case "clone":
 		var l List
 		l, err = p.nested(w.arg)

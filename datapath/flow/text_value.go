@@ -511,6 +511,12 @@ func ParseValue(f Field, s string) (v, m U128, err error) {
 // inPort16 is the width of in_port in NXM.
 const inPort16 = 16
 
+// The widths of these in subfields: vlan_vid without the bit that says present.
+const (
+	vlanVID = 12
+	ipFrag  = 2
+)
+
 // String writes s as it stands in load and move: "NXM_NX_REG0[0..15]",
 // "NXM_OF_TCP_DST[]".
 func (s Subfield) String() string {
@@ -524,6 +530,10 @@ func (s Subfield) String() string {
 		}
 	case FieldTunFlags:
 		ofs, all = ofs-3, 1 // on the wire the OAM bit alone
+	case FieldVLANVID:
+		all = vlanVID
+	case FieldIPFrag:
+		all = ipFrag
 	}
 	switch {
 	case s.N == all:
@@ -551,6 +561,10 @@ func ParseSubfield(s string) (Subfield, error) {
 		}
 	case FieldTunFlags:
 		sf, base = Subfield{f, 3, 1}, 3
+	case FieldVLANVID:
+		sf.N = vlanVID
+	case FieldIPFrag:
+		sf.N = ipFrag
 	}
 	width := sf.N
 	if !brackets {

@@ -158,6 +158,13 @@ func (c *checker) one(a action.Action) error {
 		if a.Port >= ofp.PortLimit && a.Port != action.PortInPort && a.Port != action.PortLocal {
 			return fmt.Errorf("output of %d bytes to port %#x: %w", a.MaxLen, uint32(a.Port), ofp.BACBadOutPort)
 		}
+	case action.Learn:
+		return c.learn(a)
+	case action.FinTimeout:
+		// Whatever the version, and without regard to the Ethernet type.
+		if c.m.Key.IPProto() != flow.ProtoTCP {
+			return c.need(a, flow.PrereqTCP)
+		}
 	case action.Clone:
 		n := *c
 		return n.list(a.Actions)

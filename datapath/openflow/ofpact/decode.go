@@ -101,8 +101,11 @@ func (d *ctx) one(r *ofp.Reader) action.Action {
 func subfield(r *ofp.Reader, ofs, n uint16, unknown ofp.Kind) flow.Subfield {
 	f, bits := oxm.DecodeHeader(r, unknown)
 	if r.Err() == nil {
-		if f == flow.FieldARPOp {
+		switch f {
+		case flow.FieldARPOp:
 			bits = arpOpBits
+		case flow.FieldVLANVID:
+			bits = vlanVIDBits
 		}
 		if n == 0 || int(ofs)+int(n) > bits || f == flow.FieldARPOp && int(ofs) >= f.Bits() {
 			r.Failf(ofp.BACBadSetLen, "bits %d to %d of %s", ofs, int(ofs)+int(n)-1, f)
@@ -155,8 +158,11 @@ func wireSubfield(f flow.Field, ofs, n uint16) flow.Subfield {
 	return flow.Subfield{Field: f, Ofs: ofs, N: n}
 }
 
-// arpOpBits is the width of arp_op on the wire.
-const arpOpBits = 16
+// Widths on the wire that are not those of the key's field.
+const (
+	arpOpBits   = 16
+	vlanVIDBits = 12 // of a part of vlan_vid: without the bit that says present
+)
 
 // tunFlagsOfs is the bit of FieldTunFlags that NXM_NX_TUN_FLAGS has as bit 0.
 const tunFlagsOfs = 3

@@ -74,6 +74,12 @@ func readController(_ *ctx, r *ofp.Reader) action.Action {
 	return a
 }
 
+func readFinTimeout(_ *ctx, r *ofp.Reader) action.Action {
+	a := action.FinTimeout{Idle: r.U16(), Hard: r.U16()}
+	r.Skip(2)
+	return a
+}
+
 // Properties of NXAST_CONTROLLER2.
 const (
 	propMaxLen   = 0

@@ -232,6 +232,10 @@ func (e *encoder) extension(a action.Action) {
 		})
 	case action.Exit:
 		e.nx(17, 16, nil)
+	case action.Learn:
+		e.learn(a)
+	case action.FinTimeout:
+		e.nx(19, 16, func() { w.U16(a.Idle); w.U16(a.Hard) })
 	}
 }
 

@@ -117,8 +117,10 @@ func niciraActions() map[uint16]decoder {
 		9:  {size: 24, read: readSetTunnel64},
 		14: {size: 16, read: readResubmitTable(false)},
 		15: {size: 24, read: readOutputReg},
+		16: {min: 32, read: readLearn},
 		17: {size: 16, read: skip6(action.Exit{})},
 		18: {size: 16, read: skip6(action.DecTTL{})},
+		19: {size: 16, read: readFinTimeout},
 		20: {size: 16, read: readController},
 		21: {min: 16, read: readDecTTLIDs},
 		22: {size: 32, read: readWriteMetadata},
@@ -150,6 +152,7 @@ func niciraActions() map[uint16]decoder {
 		40: {size: 16, read: readGroupNX},
 		42: {min: 16, read: readClone},
 		44: {size: 16, read: readResubmitTable(true)},
+		45: {min: 40, read: readLearn2},
 	}
 }
 

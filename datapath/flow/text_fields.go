@@ -159,3 +159,6 @@ func FieldByName(name string) (f Field, ok bool) {
 // NXMName returns the name of f as the stock switch prints it in load and move
 // actions: "NXM_NX_REG0", "OXM_OF_METADATA"; "" if it has none.
 func (f Field) NXMName() string { return textOf(f).nxm }
+
+// Maskable reports whether a part of f can be matched (ovs-fields(7), "Maskable").
+func (f Field) Maskable() bool { return textOf(f).maskable }

@@ -100,6 +100,8 @@ type Bridge struct {
 	meters   map[uint32]*meter
 	meterDP  Meters // nil: no meters
 	tlv      tlvTable
+	learners map[learner]int   // rules, counted once for each learn
+	orphans  []learner         // whose flows are to be deleted
 	limits   map[uint8]*limits // of tables that are not as usual
 	counters func(action.Port) (openflow.PortStats, bool)
 }
@@ -339,6 +341,7 @@ func (b *Bridge) Expire(now time.Time) (eff Effects) {
 	for _, r := range gone {
 		b.remove(r, *b.expired(r, now), now, &eff)
 	}
+	b.deleteLearned(now, &eff)
 	return eff
 }
 
@@ -400,6 +403,7 @@ func (b *Bridge) FlushRules(now time.Time, eff *Effects) {
 		b.remove(r, openflow.RemovedDelete, now, eff)
 	}
 	b.deleteGroups(now, eff)
+	b.deleteLearned(now, eff)
 	if !b.controllers && b.standalone {
 		b.insert(0, &flow.Match{}, 0, &Rule{Instr: normal, Created: now, Modified: now, Used: now}, eff)
 	}

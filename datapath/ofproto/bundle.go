@@ -38,6 +38,7 @@ func (b *Bridge) commit(c ConnInfo, m *openflow.Bundle, now time.Time) (replies 
 		}
 		b.undo = nil
 		u.rollback()
+		b.orphans = nil // those of changes taken back
 		return []openflow.Message{
 			&openflow.Error{Kind: kindOf(err), Of: m.Added[i]}, &openflow.Error{Kind: ofp.BFCMsgFailed},
 		}, Effects{}

@@ -36,6 +36,7 @@ func (b *Bridge) FlowMod(m *openflow.FlowMod, now time.Time) (eff Effects, err e
 	default:
 		err = ofp.FMFCBadCommand
 	}
+	b.deleteLearned(now, &eff)
 	return eff, err
 }
 

@@ -248,6 +248,7 @@ func (b *Bridge) deleteGroup(g *Group, now time.Time, eff *Effects) {
 	for _, r := range slices.SortedFunc(maps.Keys(g.rules), bySeq) {
 		b.remove(r, openflow.RemovedGroupDelete, now, eff)
 	}
+	b.deleteLearned(now, eff)
 	b.setGroup(g.ID, nil, eff)
 }
 

@@ -233,6 +233,7 @@ func (b *Bridge) dropMeter(id uint32, now time.Time, eff *Effects) {
 	for _, r := range rules {
 		b.remove(r, openflow.RemovedMeterDelete, now, eff)
 	}
+	b.deleteLearned(now, eff)
 	delete(b.meters, id)
 	b.meterDP.MeterDel(m.id)
 	eff.Meters = append(eff.Meters, id)
@@ -248,6 +249,7 @@ func (b *Bridge) DropMeters(now time.Time) (eff Effects) {
 
 // meterRules notes that r names meters, or no longer does.
 func (b *Bridge) meterRules(r *Rule, names bool) {
+	b.learnRules(r, names)
 	if len(b.meters) == 0 {
 		return
 	}

@@ -31,7 +31,10 @@ type miss struct {
 	bytes int
 	f     *megaflow // that stands for the packet; nil: none
 	again bool      // learn first, then translate
-	drop  bool      // its port has gone
+	// first, if the packet may have taught a flow, is what is done with it, by the tables as they were
+	// before; res is then for its megaflow, which does not count it.
+	first *xlate.Result
+	drop  bool // its port has gone
 }
 
 // Upcalls serves packets that the datapath handed up, dpif.MaxBatch at most. It is what Run
@@ -62,7 +65,8 @@ func (s *Switch) Upcalls(us []dpif.Upcall) {
 			actions, pis := s.fromAction(u)
 			b.xs = s.execution(b.xs, u.InPort, u.Packet, actions, pis)
 		case m != nil && !m.drop:
-			b.xs = s.execution(b.xs, u.InPort, u.Packet, m.res.Actions, m.res.PacketIns)
+			r := m.result()
+			b.xs = s.execution(b.xs, u.InPort, u.Packet, r.Actions, r.PacketIns)
 		}
 	}
 	s.execute(b.xs)
@@ -78,7 +82,7 @@ func (s *Switch) parse(b *batch, u *dpif.Upcall) *miss {
 		s.count.malformed.Add(1)
 		return nil
 	}
-	m.bytes, m.f, m.again, m.drop = len(u.Packet.Data), nil, false, false
+	m.bytes, m.f, m.again, m.drop, m.first = len(u.Packet.Data), nil, false, false, nil
 	b.n++
 	return m
 }
@@ -87,13 +91,14 @@ func (s *Switch) parse(b *batch, u *dpif.Upcall) *miss {
 func (s *Switch) serve(b *batch, now time.Time) {
 	ms := b.misses[:b.n]
 	again := false
+	var outs []delivery
 	s.mu.RLock()
 	for i := range ms {
 		m := &ms[i]
 		if !s.translateMiss(b, m) {
 			continue
 		}
-		if m.again = stale(m.res.Learn); m.again {
+		if m.again = stale(&m.res); m.again {
 			again = true
 		}
 	}
@@ -106,16 +111,26 @@ func (s *Switch) serve(b *batch, now time.Time) {
 				s.learn(m.res.Learn, now)
 			}
 		}
+		taught := false
 		for i := range ms {
-			if m := &ms[i]; m.again {
+			if m := &ms[i]; m.again && s.translateMiss(b, m) && s.learnFlows(m.res.Flows, now, now, &outs) {
+				taught = true
+			}
+		}
+		for i := range ms {
+			if m := &ms[i]; taught && m.again {
+				r := m.res
+				m.first, m.res = &r, xlate.Result{}
 				s.translateMiss(b, m)
 			}
 		}
 		s.install(b, now, true)
 		s.mu.Unlock()
+		s.tell(outs)
 		s.settle(false)
 	}
 	locked := false
+	var led ledger
 	for i := range ms {
 		m := &ms[i]
 		if m.drop {
@@ -124,18 +139,33 @@ func (s *Switch) serve(b *batch, now time.Time) {
 		if m.res.Err != nil {
 			s.count.tooLong.Add(1)
 		}
-		if m.f != nil {
+		if m.f != nil && m.first == nil {
+			if len(m.res.Fins) > 0 {
+				m.f.mu.Lock()
+				m.f.flags |= uint16(m.key.U64(flow.FieldTCPFlags))
+				m.f.mu.Unlock()
+			}
 			continue
 		}
 		if !locked {
 			locked = true
 			s.mu.Lock()
 		}
-		s.creditOnce(&m.res, m.bytes, now)
+		s.creditOnce(m.result(), m.bytes, now)
+		led = owed(led, m.result(), &m.key, now)
 	}
 	if locked {
 		s.mu.Unlock()
 	}
+	s.owe(led, now)
+}
+
+// result is what is done with the packet.
+func (m *miss) result() *xlate.Result {
+	if m.first != nil {
+		return m.first
+	}
+	return &m.res
 }
 
 // translateMiss translates m; false if its port has gone. s.mu is held.
@@ -194,8 +224,10 @@ func (s *Switch) install(b *batch, now time.Time, again bool) {
 			m.f = nil
 			continue
 		}
-		m.f.extraPackets.Add(1)
-		m.f.extraBytes.Add(uint64(m.bytes))
+		if m.first == nil {
+			m.f.extraPackets.Add(1)
+			m.f.extraBytes.Add(uint64(m.bytes))
+		}
 	}
 }
 

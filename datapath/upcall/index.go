@@ -132,6 +132,7 @@ type index struct {
 	outcomes outcomes
 	deps     map[depKey]*depList
 	tables   map[tableKey]map[*ofproto.Rule]*depList // by rule; nil: missed
+	rooms    int                                     // lists of deps for DepRoom
 	backlog  backlog
 }
 
@@ -247,6 +248,20 @@ func (x *index) snapshot() []*megaflow {
 // link enters what a translation depended on for f. x.mu is held.
 func (x *index) link(f *megaflow, r *xlate.Result) {
 	nodes := make([]depNode, 0, len(r.Hits)+len(r.Deps))
+	byRule := func(br *xlate.Bridge, table uint8, r *ofproto.Rule) *depList {
+		tk := tableKey{br, table}
+		t := x.tables[tk]
+		if t == nil {
+			t = make(map[*ofproto.Rule]*depList)
+			x.tables[tk] = t
+		}
+		l := t[r]
+		if l == nil {
+			l = &depList{table: tk, rule: r}
+			t[r] = l
+		}
+		return l
+	}
 	enter := func(l *depList, changed uint64) {
 		nodes = append(nodes, depNode{m: f, list: l, next: l.head, changed: changed})
 		n := &nodes[len(nodes)-1]
@@ -257,28 +272,25 @@ func (x *index) link(f *megaflow, r *xlate.Result) {
 	}
 	for i := range r.Hits {
 		h := &r.Hits[i]
-		tk := tableKey{h.Bridge, h.Table}
-		t := x.tables[tk]
-		if t == nil {
-			t = make(map[*ofproto.Rule]*depList)
-			x.tables[tk] = t
-		}
-		l := t[h.Rule]
-		if l == nil {
-			l = &depList{table: tk, rule: h.Rule}
-			t[h.Rule] = l
-		}
+		l := byRule(h.Bridge, h.Table, h.Rule)
 		if l.head != nil && l.head.m == f && l.head.changed == h.Changed {
 			continue // the same search twice
 		}
 		enter(l, h.Changed)
 	}
 	for _, d := range r.Deps {
+		if d.Kind == xlate.DepLearned {
+			enter(byRule(d.Bridge, uint8(d.Port), d.Rule), ^uint64(0))
+			continue
+		}
 		k := depKey{d.Bridge, d.MAC, d.Port, d.VLAN, d.Kind}
 		l := x.deps[k]
 		if l == nil {
 			l = &depList{key: k, isDep: true}
 			x.deps[k] = l
+			if k.kind == xlate.DepRoom {
+				x.rooms++
+			}
 		}
 		enter(l, 0)
 	}
@@ -302,6 +314,9 @@ func (x *index) unlink(f *megaflow) {
 		}
 		if l.isDep {
 			delete(x.deps, l.key)
+			if l.key.kind == xlate.DepRoom {
+				x.rooms--
+			}
 			continue
 		}
 		t := x.tables[l.table]

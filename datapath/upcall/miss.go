@@ -24,9 +24,10 @@ const (
 	argGens  = 1<<(32-argBits) - 1 // generations count modulo this, so that no Arg is slowArg
 )
 
-// stale reports whether learning would change a MAC table.
-func stale(l []xlate.Learn) bool {
-	return slices.ContainsFunc(l, func(e xlate.Learn) bool { return e.Bridge.FDB.Stale(e.VLAN, e.MAC, e.Port) })
+// stale reports whether learning would change a MAC table or a flow table. s.mu is held.
+func stale(r *xlate.Result) bool {
+	return slices.ContainsFunc(r.Learn, func(e xlate.Learn) bool { return e.Bridge.FDB.Stale(e.VLAN, e.MAC, e.Port) }) ||
+		staleFlows(r.Flows)
 }
 
 // put brings f into the datapath, with its actions if those are supported, else
@@ -224,14 +225,18 @@ func (s *Switch) packetOut(name string, m *openflow.PacketOut, now time.Time) {
 	}
 	x := &xlate.In{Bridge: b.x, InPort: m.InPort, Key: &k, MaxVLANs: s.opt.MaxVLANs, Actions: m.Actions, PacketOut: true}
 	r := xlate.Translate(x)
-	if stale(r.Learn) {
+	if stale(r) {
+		var outs []delivery
 		s.mu.RUnlock()
 		s.mu.Lock()
 		if s.bridges[name] == b {
-			s.learn(r.Learn, now)
-			r = xlate.Translate(x)
+			if s.learn(r.Learn, now) {
+				r = xlate.Translate(x)
+			}
+			s.learnFlows(r.Flows, now, now, &outs)
 		}
 		s.mu.Unlock()
+		s.tell(outs)
 		defer s.settle(false)
 	} else {
 		s.mu.RUnlock()
@@ -239,6 +244,7 @@ func (s *Switch) packetOut(name string, m *openflow.PacketOut, now time.Time) {
 	s.mu.Lock()
 	s.creditOnce(r, len(m.Data), now)
 	s.mu.Unlock()
+	s.owe(owed(nil, r, &k, now), now)
 	// The packet belongs to the message.
 	s.execute(s.execution(nil, in, dpif.Packet{Data: slices.Clone(m.Data)}, r.Actions, r.PacketIns))
 }

@@ -18,6 +18,7 @@ type outcome struct {
 	hits    []hit
 	groups  []xlate.GroupHit
 	learn   []xlate.Learn
+	effects *effects // nil: none
 	err     error
 
 	hash uint64
@@ -27,7 +28,7 @@ type outcome struct {
 
 // is reports whether r yields o again.
 func (o *outcome) is(r *xlate.Result) bool {
-	return o.does(r) && sameHits(o.hits, r.Hits) && slices.Equal(o.groups, r.Groups) && slices.Equal(o.learn, r.Learn) && sameErr(o.err, r.Err)
+	return o.does(r) && sameHits(o.hits, r.Hits) && slices.Equal(o.groups, r.Groups) && slices.Equal(o.learn, r.Learn) && o.effects.is(r) && sameErr(o.err, r.Err)
 }
 
 // does reports whether r does the same with packets.
@@ -64,6 +65,9 @@ func (t *outcomes) get(r *xlate.Result) *outcome {
 		for _, l := range r.Learn {
 			mix(l.MAC<<16 | uint64(l.VLAN))
 		}
+		for _, f := range r.Flows {
+			mix(f.Flow.Hash())
+		}
 		for o := t.byHash[h]; o != nil; o = o.next {
 			if o.is(r) {
 				o.n++
@@ -74,7 +78,7 @@ func (t *outcomes) get(r *xlate.Result) *outcome {
 	// r's slices are the translator's.
 	o := &outcome{
 		actions: keep(r.Actions), pis: keep(r.PacketIns), groups: keep(r.Groups), learn: keep(r.Learn),
-		err: r.Err, hash: h, n: 1,
+		effects: effectsOf(r), err: r.Err, hash: h, n: 1,
 	}
 	if len(r.Hits) > 0 {
 		o.hits = make([]hit, len(r.Hits))

@@ -36,9 +36,7 @@ func (s *Switch) Tick(now time.Time) {
 	}
 	s.mu.Unlock()
 	s.settle(false)
-	for i := range outs {
-		s.deliver(outs[i].bridge, &outs[i].eff)
-	}
+	s.tell(outs)
 }
 
 // pump brings the datapath's counters to rules and MAC tables and deletes megaflows that have
@@ -86,6 +84,7 @@ func (s *Switch) pump(now time.Time) {
 		}
 		led.credit()
 		s.mu.Unlock()
+		s.owe(led, now)
 		rows = rows[n:]
 	}
 	s.mu.Lock()

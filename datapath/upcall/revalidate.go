@@ -49,6 +49,9 @@ func (s *Switch) affected(br *xlate.Bridge, eff *ofproto.Effects) {
 			s.ix.users(br, c.Rule)
 		}
 	}
+	for _, c := range eff.Changes {
+		s.ix.room(br, c)
+	}
 	for _, id := range eff.Groups {
 		s.ix.dependants(depKey{br: br, kind: xlate.DepGroup, port: action.Port(id)})
 	}
@@ -73,8 +76,8 @@ func (s *Switch) moved(br *xlate.Bridge, ch []fdb.Change) {
 
 // learn puts addresses into the MAC tables that were seen at the time seen, which may be
 // past: what was seen on another port since stays there. What depends on a change is added
-// to the backlog. s.mu is held for writing.
-func (s *Switch) learn(l []xlate.Learn, seen time.Time) {
+// to the backlog. It reports whether anything changed. s.mu is held for writing.
+func (s *Switch) learn(l []xlate.Learn, seen time.Time) (changed bool) {
 	for _, e := range l {
 		if e.Bridge.Port(e.Port) == nil || e.Bridge.FDB.SeenSince(e.VLAN, e.MAC, seen) {
 			continue
@@ -83,8 +86,10 @@ func (s *Switch) learn(l []xlate.Learn, seen time.Time) {
 			s.ix.mu.Lock()
 			s.moved(e.Bridge, ch)
 			s.ix.mu.Unlock()
+			changed = true
 		}
 	}
+	return changed
 }
 
 // soon is how many megaflows a change has translated anew before it returns,
@@ -187,6 +192,7 @@ func (s *Switch) work() bool {
 	s.ix.mu.Lock()
 	s.ix.backlog.end(start, now)
 	s.ix.mu.Unlock()
+	s.owe(led, now)
 	return true
 }
 
@@ -287,6 +293,7 @@ func (s *Switch) Flush() {
 		}
 		led.credit()
 		s.mu.Unlock()
+		s.owe(led, now)
 		fs = fs[n:]
 	}
 }
@@ -299,6 +306,8 @@ type entry struct {
 	groups         []xlate.GroupHit
 	packets, bytes uint64
 	used           time.Time
+	effects        *effects // nil: none
+	fin            bool     // a connection has ended
 }
 
 func (l ledger) credit() {
@@ -341,7 +350,7 @@ func (s *Switch) credit(f *megaflow, st dpif.FlowStats, now time.Time, led *ledg
 	if p == 0 {
 		return false
 	}
-	*led = append(*led, entry{f.out.hits, f.out.groups, p, b, s.at(f.used)})
+	*led = append(*led, entry{f.out.hits, f.out.groups, p, b, s.at(f.used), f.out.effects, f.flags&(tcpFin|tcpRst) != 0})
 	return true
 }
 
@@ -351,8 +360,12 @@ func (s *Switch) at(ns int64) time.Time   { return s.epoch.Add(time.Duration(ns)
 
 // creditOnce counts a packet that no megaflow stands for. s.mu is held for writing.
 func (s *Switch) creditOnce(r *xlate.Result, n int, now time.Time) {
+	one := entry{packets: 1, bytes: uint64(n), used: now}
 	for _, h := range r.Hits {
-		ledger{{[]hit{{h.Bridge, h.Rule, h.Table}}, nil, 1, uint64(n), now}}.credit()
+		e := one
+		e.hits = []hit{{h.Bridge, h.Rule, h.Table}}
+		ledger{e}.credit()
 	}
-	ledger{{nil, r.Groups, 1, uint64(n), now}}.credit()
+	one.groups = r.Groups
+	ledger{one}.credit()
 }

@@ -78,11 +78,12 @@ type Stats struct {
 	ExecuteFailed uint64 // packets that the datapath did not execute
 	PacketInDrops uint64 // packets for controllers, dropped at the bound
 	TooLong       uint64 // translations ended by a limit (xlate.ErrTooDeep and others)
+	NotLearned    uint64 // flows that a learn action could not bring into its table
 }
 
 type counters struct {
 	misses, actions, installed, duplicates, notInstalled, atLimit, expired, revalidated,
-	replaced, deleted, malformed, noPort, executeFailed, tooLong atomic.Uint64
+	replaced, deleted, malformed, noPort, executeFailed, tooLong, notLearned atomic.Uint64
 }
 
 // Switch runs the bridges of one datapath.
@@ -329,6 +330,6 @@ func (s *Switch) Stats() Stats {
 		NotInstalled: c.notInstalled.Load(), AtLimit: c.atLimit.Load(), Expired: c.expired.Load(),
 		Revalidated: c.revalidated.Load(), Replaced: c.replaced.Load(), Deleted: c.deleted.Load(),
 		Malformed: c.malformed.Load(), NoPort: c.noPort.Load(), ExecuteFailed: c.executeFailed.Load(),
-		PacketInDrops: s.pins.drops.Load(), TooLong: c.tooLong.Load(),
+		PacketInDrops: s.pins.drops.Load(), TooLong: c.tooLong.Load(), NotLearned: c.notLearned.Load(),
 	}
 }

@@ -19,27 +19,34 @@ import (
 // if the request says so. The error of a bridge that is not there is ErrNoBridge, that of a
 // port of the datapath that no bridge has dpif.ErrNotExist.
 func (s *Switch) Trace(r *trace.Request, now time.Time) (string, error) {
+	learnFlows := func([]xlate.FlowLearn) {}
 	if !r.Generate {
 		s.mu.RLock()
 		defer s.mu.RUnlock()
 	} else {
+		var outs []delivery
 		s.mu.Lock()
 		defer s.settle(true)
+		defer func() { s.tell(outs) }()
 		defer s.mu.Unlock()
+		learnFlows = func(l []xlate.FlowLearn) { s.learnFlows(l, now, now, &outs) }
 	}
 	in, err := s.traceIn(r)
 	if err != nil {
 		return "", err
 	}
+	in.NoLearn = !r.Generate
 	res := xlate.Translate(in)
-	if r.Generate && stale(res.Learn) {
+	if r.Generate && stale(res) {
 		for _, e := range res.Learn {
 			if e.Bridge.FDB.Stale(e.VLAN, e.MAC, e.Port) {
 				in.Learned = append(in.Learned, e)
 			}
 		}
-		s.learn(res.Learn, now)
-		res = xlate.Translate(in)
+		if s.learn(res.Learn, now) {
+			res = xlate.Translate(in)
+		}
+		learnFlows(res.Flows)
 	}
 	return trace.Text(in, res), nil
 }

@@ -100,6 +100,10 @@ func (c *ctx) action(a action.Action) bool {
 		return c.decTTL(a)
 	case action.Meter:
 		c.meter(a.ID)
+	case action.Learn:
+		c.learnFlow(&a)
+	case action.FinTimeout:
+		c.finTimeout(a)
 	case action.SetQueue, action.Note, action.Conjunction:
 	case action.OutputTrunc:
 		c.fail(unsupported("output with max_len"))

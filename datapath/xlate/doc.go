@@ -66,6 +66,13 @@
 //     that is computed here, per megaflow, where the stock switch has its datapath hash
 //     (hash(sym_l4), recirc): each flow keeps its bucket, but takes a megaflow of its own.
 //
+//   - What a learn action adds to a table is not seen by the same packet's translation. Its limit
+//     is of rules with its cookie; a flow above it is not added, and result_dst says 0. As long as
+//     that depends on room, the translation depends on the rules with that cookie.
+//
+//   - A learn does not keep idle flows alive: it starts their hard timeout anew, and adds them again
+//     when they are gone.
+//
 // Not there yet, and refused by package ofproto or ended with ErrUnsupported:
 // MPLS push and pop, truncated output, queues (a queue is ignored, as the stock
 // switch does where the device has none), conjunction (such a rule does nothing).
@@ -76,7 +83,7 @@
 //
 // # Side effects
 //
-// There are none. In.Trace asks for a record of each decision (package trace prints it). What a packet should cause besides forwarding (addresses to learn, rules
+// There are none. In.Trace asks for a record of each decision (package trace prints it). What a packet should cause besides forwarding (addresses and flows to learn, rules
 // to count at, packets for controllers) is in the Result, and so is what the
 // translation looked at other than the key: rules and misses in Hits, addresses,
 // ports and flooding in Deps. The caller applies and indexes it.

@@ -44,20 +44,23 @@ type Hit struct {
 type DepKind uint8
 
 const (
-	DepMAC   DepKind = iota // where an address is (or that it is unknown)
-	DepPort                 // existence and settings of a port
-	DepFlood                // the set of ports and all their settings
-	DepMeter                // existence of a meter, whose number is Port
-	DepGroup                // a group, or that there is none
+	DepMAC     DepKind = iota // where an address is (or that it is unknown)
+	DepPort                   // existence and settings of a port
+	DepFlood                  // the set of ports and all their settings
+	DepMeter                  // existence of a meter, whose number is Port
+	DepGroup                  // a group, or that there is none
+	DepLearned                // a rule that a learn with a limit would make: Rule, in table Port
+	DepRoom                   // how many rules of table Port have the cookie MAC
 )
 
 // Dep is one such thing.
 type Dep struct {
 	Bridge *Bridge
 	MAC    uint64
-	Port   action.Port // of DepGroup: the group's number
+	Port   action.Port // of DepGroup the group's number, of DepMeter the meter's
 	VLAN   uint16
 	Kind   DepKind
+	Rule   *ofproto.Rule // of DepLearned
 }
 
 // Learn is an address seen on a port.
@@ -91,6 +94,10 @@ type Result struct {
 	Learn     []Learn
 	PacketIns []PacketIn
 	Groups    []GroupHit
+	// Flows are for the tables, and Fins for the rules named when a connection ends: each time that
+	// packets were treated by this translation.
+	Flows []FlowLearn
+	Fins  []Fin
 	// Err says why the packet is dropped if the translation failed.
 	Err error
 	// Trace is the record of what was decided, if In asked for it.
@@ -115,6 +122,8 @@ type In struct {
 	// this packet, to be noted there.
 	Trace   bool
 	Learned []Learn
+	// NoLearn leaves learn actions out, as the trace of a packet that is not to have effects does.
+	NoLearn bool
 }
 
 // ctx is a translation under way.
@@ -146,6 +155,7 @@ type ctx struct {
 	inSet     bool
 	inBucket  bool // the list under way is a bucket's own
 	packetOut bool
+	noLearn   bool
 }
 
 type stackEntry struct {
@@ -196,15 +206,16 @@ func (t *Translator) Translate(in *In, r *Result) {
 func (r *Result) reset() {
 	clear(r.Actions)
 	clear(r.PacketIns)
+	clear(r.Flows)
 	*r = Result{
 		Actions: r.Actions[:0], Hits: r.Hits[:0], Deps: r.Deps[:0], Learn: r.Learn[:0],
-		PacketIns: r.PacketIns[:0], Groups: r.Groups[:0],
+		PacketIns: r.PacketIns[:0], Groups: r.Groups[:0], Flows: r.Flows[:0], Fins: r.Fins[:0],
 	}
 }
 
 // start makes c a translation that begins.
 func (c *ctx) start(in *In, r *Result) {
-	*c = ctx{res: r, br: in.Bridge, packetOut: in.PacketOut}
+	*c = ctx{res: r, br: in.Bridge, packetOut: in.PacketOut, noLearn: in.NoLearn}
 	c.orig = *in.Key
 	c.orig.SetU64(flow.FieldInPort, uint64(in.InPort))
 	for i := range c.orig {

@@ -234,7 +234,8 @@ func (s *Switch) install(b *batch, now time.Time, again bool) {
 // enter finds the megaflow for m, or makes one, to be brought into the datapath. s.mu and
 // index.mu are held.
 func (s *Switch) enter(b *batch, m *miss, now time.Time) {
-	if f := s.ix.find(&m.key, &m.res.Mask); f != nil {
+	f, at := s.ix.find(&m.key, &m.res.Mask)
+	if f != nil {
 		s.count.duplicates.Add(1)
 		if !f.pending.Load() { // else it may stand for other rules than these
 			m.f = f
@@ -246,9 +247,9 @@ func (s *Switch) enter(b *batch, m *miss, now time.Time) {
 		s.count.notInstalled.Add(1)
 		return
 	}
-	f := &megaflow{id: dpif.FlowID(s.nextID.Add(1)), created: s.since(now), used: s.since(now), port: m.p.No}
+	f = &megaflow{id: dpif.FlowID(s.nextID.Add(1)), created: s.since(now), used: s.since(now), port: m.p.No}
 	f.out = s.ix.outcomes.get(&m.res)
-	s.ix.add(f, &m.key, &m.res.Mask)
+	s.ix.add(f, &m.key, &m.res.Mask, at)
 	m.f = f
 	b.flows = append(b.flows, s.flowOf(f))
 	b.added = append(b.added, m)

@@ -129,6 +129,7 @@ type index struct {
 	byID     map[dpif.FlowID]*megaflow
 	byHash   map[uint64]*megaflow
 	masks    map[flow.Mask]*sharedMask
+	last     *sharedMask // the last one that was looked for
 	outcomes outcomes
 	deps     map[depKey]*depList
 	tables   map[tableKey]map[*ofproto.Rule]*depList // by rule; nil: missed
@@ -161,19 +162,31 @@ func (x *index) get(id dpif.FlowID) *megaflow {
 	return x.byID[id]
 }
 
-// hashOf returns the hash of a key under a mask, different for different masks.
-func hashOf(k *flow.Key, m *flow.Mask, words uint64) uint64 {
-	return k.HashUnder(m, words, words)
+// place is where a megaflow is, or would be.
+type place struct {
+	mask *sharedMask // nil: no megaflow has it
+	hash uint64      // of the key under the mask, different for different masks
 }
 
-// find returns the megaflow with exactly this mask and key under it, or nil. x.mu is held.
-func (x *index) find(k *flow.Key, m *flow.Mask) *megaflow {
-	sm := x.masks[*m]
-	if sm == nil {
-		return nil
+// maskOf returns the mask that is m, nil if no megaflow has it. x.mu is held.
+func (x *index) maskOf(m *flow.Mask) *sharedMask {
+	if x.last == nil || x.last.m != *m { // to compare is cheaper than to hash so many bytes
+		x.last = x.masks[*m]
 	}
+	return x.last
+}
+
+// find returns the megaflow with exactly this mask and key under it, or nil, and its place.
+// x.mu is held.
+func (x *index) find(k *flow.Key, m *flow.Mask) (*megaflow, place) {
+	sm := x.maskOf(m)
+	if sm == nil {
+		words := m.Map()
+		return nil, place{nil, k.HashUnder(m, words, words)}
+	}
+	p := place{sm, k.HashUnder(m, sm.words, sm.words)}
 next:
-	for f := x.byHash[hashOf(k, m, sm.words)]; f != nil; f = f.same {
+	for f := x.byHash[p.hash]; f != nil; f = f.same {
 		if f.mask != sm {
 			continue
 		}
@@ -183,26 +196,27 @@ next:
 				continue next
 			}
 		}
-		return f
+		return f, p
 	}
-	return nil
+	return nil, p
 }
 
-// add puts a new megaflow in, with its key and mask. x.mu is held.
-func (x *index) add(f *megaflow, k *flow.Key, m *flow.Mask) {
-	sm := x.masks[*m]
+// add puts a new megaflow in, with its key and mask, at the place that find gave. x.mu is held.
+func (x *index) add(f *megaflow, k *flow.Key, m *flow.Mask, p place) {
+	sm := p.mask
 	if sm == nil {
 		sm = &sharedMask{m: *m, words: m.Map()}
 		x.masks[*m] = sm
+		x.last = sm
 	}
 	sm.n++
 	f.mask = sm
-	f.key = make([]uint64, 0, bits.OnesCount64(sm.words))
-	for w := sm.words; w != 0; w &= w - 1 {
+	f.key = make([]uint64, bits.OnesCount64(sm.words))
+	for i, w := 0, sm.words; w != 0; i, w = i+1, w&(w-1) {
 		j := bits.TrailingZeros64(w)
-		f.key = append(f.key, k[j]&sm.m[j])
+		f.key[i] = k[j] & sm.m[j]
 	}
-	f.hash = hashOf(k, m, sm.words)
+	f.hash = p.hash
 	f.same = x.byHash[f.hash]
 	x.byHash[f.hash] = f
 	x.byID[f.id] = f
@@ -224,6 +238,7 @@ func (x *index) remove(f *megaflow) {
 	}
 	if f.mask.n--; f.mask.n == 0 {
 		delete(x.masks, f.mask.m)
+		x.last = nil
 	}
 	x.outcomes.drop(f.out)
 }

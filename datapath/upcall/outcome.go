@@ -45,10 +45,11 @@ func sameErr(a, b error) bool {
 type outcomes struct {
 	seed   maphash.Seed
 	byHash map[uint64]*outcome
+	last   *outcome // the last that was found or made; nil if it has gone
 }
 
 func newOutcomes() outcomes {
-	return outcomes{maphash.MakeSeed(), make(map[uint64]*outcome)}
+	return outcomes{seed: maphash.MakeSeed(), byHash: make(map[uint64]*outcome)}
 }
 
 // get returns the outcome of r, and counts one megaflow more for it. index.mu is held.
@@ -56,6 +57,10 @@ func (t *outcomes) get(r *xlate.Result) *outcome {
 	h := uint64(0)
 	mix := func(v uint64) { h = (h ^ v) * 0x9e3779b97f4a7c15; h ^= h >> 29 }
 	if len(r.PacketIns) == 0 {
+		if o := t.last; o != nil && o.is(r) {
+			o.n++
+			return o
+		}
 		for _, a := range r.Actions {
 			mix(maphash.Comparable(t.seed, a))
 		}
@@ -70,6 +75,7 @@ func (t *outcomes) get(r *xlate.Result) *outcome {
 		}
 		for o := t.byHash[h]; o != nil; o = o.next {
 			if o.is(r) {
+				t.last = o
 				o.n++
 				return o
 			}
@@ -89,6 +95,7 @@ func (t *outcomes) get(r *xlate.Result) *outcome {
 	if len(o.pis) == 0 {
 		o.next = t.byHash[h]
 		t.byHash[h] = o
+		t.last = o
 	}
 	return o
 }
@@ -105,6 +112,9 @@ func keep[T any](s []T) []T {
 func (t *outcomes) drop(o *outcome) {
 	if o.n--; o.n > 0 || len(o.pis) > 0 {
 		return
+	}
+	if t.last == o {
+		t.last = nil
 	}
 	head := t.byHash[o.hash]
 	if head != o {

@@ -14,26 +14,48 @@ import (
 	"github.com/weirswitch/weir/datapath/xlate"
 )
 
-// backlog is the megaflows to translate anew, each at most once, in the order in which
-// they were added, and the new rules whose dependants are still to be looked for. It is
-// bounded by the number of megaflows. index.mu guards it; it is added to under Switch.mu held for
+// The lanes of the backlog.
+const (
+	urgent = iota // what changes of at most soon megaflows concern
+	bulk          // what larger changes concern
+	lanes
+)
+
+// fairShare is how many chunks are taken from the urgent lane before one from the other, so that
+// many small changes do not keep a large one from its end.
+const fairShare = 4
+
+// backlog is the megaflows to translate anew, and the new rules whose dependants are still to be
+// looked for. Small changes overtake large ones: what they concern is in a lane of its own, also if it
+// is in the other already. In each lane the order is that of the changes, and each megaflow has at
+// most one entry, which bounds it. index.mu guards it; it is added to under Switch.mu held for
 // writing, and what is taken from it is done under one hold of Switch.mu for reading.
 type backlog struct {
-	list  []*megaflow
-	head  int    // list before this is taken
-	added uint64 // entries ever
-	taken uint64 // of these, the oldest first
+	fresh []*megaflow // of the change under way: the lane is not known yet
+	lane  [lanes]lane
+	turns int // chunks taken from the urgent lane while the other waited
 
 	rules map[tableKey]*newRules
-	busy  []uint64  // taken, as of the start of what is under way
 	ended sync.Cond // something has ended
 
 	// The time that changes take: one of them at a time is watched.
 	watching bool
-	watched  uint64 // added behind its last megaflow; not known while there are new rules
+	watched  mark // behind its last megaflow; not known while there are new rules
 	since    time.Time
 	slowest  time.Duration
 }
+
+// lane is a list of megaflows, the oldest first.
+type lane struct {
+	list  []*megaflow
+	head  int      // list before this is taken
+	added uint64   // entries ever
+	taken uint64   // of these, the oldest first
+	busy  []uint64 // taken, as of the start of what is under way
+}
+
+// mark is a place in each lane: so many entries are before it.
+type mark [lanes]uint64
 
 // maxNewRules is how many new rules of a table are looked for one by one; more take all
 // megaflows that searched the table, which costs less than the looking.
@@ -45,12 +67,36 @@ type newRules struct {
 	all   bool
 }
 
-// add adds a megaflow.
+// add adds a megaflow, for the change under way.
 func (l *backlog) add(f *megaflow) {
-	if !f.pending.Swap(true) {
-		l.list = append(l.list, f)
-		l.added++
+	switch {
+	case !f.pending.Swap(true):
+		f.queued = true
+	case !f.queued || f.fresh || f.in[urgent]:
+		return // being translated under the lock that the change waited for, or as early as can be
 	}
+	f.fresh = true
+	l.fresh = append(l.fresh, f)
+}
+
+// sort ends a change: what it concerns is put into its lane.
+func (l *backlog) sort() {
+	to := urgent
+	if len(l.fresh) > soon {
+		to = bulk
+	}
+	for _, f := range l.fresh {
+		if f.fresh = false; f.in[to] {
+			continue
+		}
+		f.in[to] = true
+		l.lane[to].list = append(l.lane[to].list, f)
+		l.lane[to].added++
+	}
+	if clear(l.fresh); cap(l.fresh) > 1024 {
+		l.fresh = nil
+	}
+	l.fresh = l.fresh[:0]
 }
 
 func (l *backlog) addList(d *depList) {
@@ -62,32 +108,44 @@ func (l *backlog) addList(d *depList) {
 	}
 }
 
-// done reports whether everything that was added before seq is done.
-func (l *backlog) done(seq uint64) bool {
-	if l.taken < seq {
-		return false
+// end returns the mark behind all that was added.
+func (l *backlog) end() (m mark) {
+	for i := range l.lane {
+		m[i] = l.lane[i].added
 	}
-	for _, b := range l.busy {
-		if b < seq {
+	return m
+}
+
+// done reports whether everything before m is done.
+func (l *backlog) done(m mark) bool {
+	for i := range l.lane {
+		a := &l.lane[i]
+		if a.taken < m[i] || slices.ContainsFunc(a.busy, func(b uint64) bool { return b < m[i] }) {
 			return false
 		}
 	}
 	return true
 }
 
-// behind estimates what is to be done, in megaflows to translate, of total ones.
-func (l *backlog) behind(total int) int {
-	n := int(l.added - l.taken)
-	if len(l.rules) > 0 {
-		n += 1 + total/16 // a look is so much cheaper
+// working reports whether something that was taken is not done.
+func (l *backlog) working() bool { return len(l.lane[urgent].busy)+len(l.lane[bulk].busy) > 0 }
+
+// behind estimates what is to be done in the lane, in megaflows to translate.
+func (l *backlog) behind(i int) int { return int(l.lane[i].added - l.lane[i].taken) }
+
+// looking estimates what it costs to look for new rules' dependants among total megaflows, in
+// megaflows to translate.
+func (l *backlog) looking(total int) int {
+	if len(l.rules) == 0 {
+		return 0
 	}
-	return n
+	return 1 + total/16
 }
 
 // watch measures how long it takes until what was added up to now is done.
 func (l *backlog) watch(now time.Time) {
-	if !l.watching && (len(l.rules) > 0 || !l.done(l.added)) {
-		l.watching, l.watched, l.since = true, l.added, now
+	if !l.watching && (len(l.rules) > 0 || !l.done(l.end())) {
+		l.watching, l.watched, l.since = true, l.end(), now
 	}
 }
 
@@ -99,10 +157,17 @@ func (l *backlog) note(now time.Time) {
 	}
 }
 
-// end says that what began with taken == start is done.
-func (l *backlog) end(start uint64, now time.Time) {
-	i := slices.Index(l.busy, start)
-	l.busy = slices.Delete(l.busy, i, i+1)
+// ticket says what was taken: from which lane, and as of where.
+type ticket struct {
+	lane  int
+	start uint64
+}
+
+// finish says that what was taken with t is done.
+func (l *backlog) finish(t ticket, now time.Time) {
+	a := &l.lane[t.lane]
+	i := slices.Index(a.busy, t.start)
+	a.busy = slices.Delete(a.busy, i, i+1)
 	l.note(now)
 	l.ended.Broadcast()
 }
@@ -169,6 +234,7 @@ func (x *index) takenBy(br *xlate.Bridge, r *ofproto.Rule) {
 
 // look moves on from new rules to their dependants. x.mu is held, and Switch.mu.
 func (x *index) look() {
+	x.backlog.sort()
 	if len(x.backlog.rules) == 0 {
 		return
 	}
@@ -184,7 +250,8 @@ func (x *index) look() {
 		}
 	}
 	clear(x.backlog.rules)
-	x.backlog.watched = x.backlog.added
+	x.backlog.sort()
+	x.backlog.watched = x.backlog.end()
 }
 
 // lookFor adds the megaflows of list l, of the rule old, that r could take packets of.
@@ -235,26 +302,53 @@ func (x *index) all() {
 // less than a millisecond, in which nothing can change.
 const chunk = 64
 
-// take takes up to chunk megaflows from the backlog. Unless it returns none, end must be
-// called with start. x.mu is held, and Switch.mu until they are done.
-func (x *index) take() (fs []*megaflow, start uint64) {
+// take takes up to chunk megaflows from the backlog. Unless it returns none, finish must be
+// called with the ticket. x.mu is held, and Switch.mu until they are done.
+func (x *index) take() (fs []*megaflow, t ticket) {
 	x.look()
 	l := &x.backlog
-	start = l.taken
-	n := min(len(l.list)-l.head, chunk)
-	fs = append(make([]*megaflow, 0, chunk), l.list[l.head:l.head+n]...)
-	clear(l.list[l.head : l.head+n])
-	l.head += n
-	l.taken += uint64(n)
-	if l.head == len(l.list) {
-		if l.head = 0; cap(l.list) > 1024 {
-			l.list = nil
-		} else {
-			l.list = l.list[:0]
+	fs = make([]*megaflow, 0, chunk)
+	for len(fs) == 0 && l.behind(urgent)+l.behind(bulk) > 0 {
+		t.lane = urgent
+		switch {
+		case l.behind(bulk) == 0:
+			l.turns = 0
+		case l.behind(urgent) == 0 || l.turns == fairShare:
+			t.lane, l.turns = bulk, 0
+		default:
+			l.turns++
+		}
+		t.start = l.lane[t.lane].taken
+		fs = l.lane[t.lane].take(fs, t.lane)
+	}
+	if len(fs) > 0 {
+		l.lane[t.lane].busy = append(l.lane[t.lane].busy, t.start)
+	} else {
+		l.ended.Broadcast() // what others wait for may have been of no use
+	}
+	return fs, t
+}
+
+// take moves megaflows to fs, up to its capacity, that nobody has taken from the other lane.
+func (a *lane) take(fs []*megaflow, which int) []*megaflow {
+	for a.head < len(a.list) && len(fs) < cap(fs) {
+		f := a.list[a.head]
+		a.list[a.head] = nil
+		a.head++
+		a.taken++
+		f.in[which] = false
+		if f.queued {
+			f.queued = false
+			fs = append(fs, f)
 		}
 	}
-	if n > 0 {
-		l.busy = append(l.busy, start)
+	switch left := len(a.list) - a.head; {
+	case left == 0 && cap(a.list) > 1024:
+		a.list, a.head = nil, 0
+	case left <= a.head: // moves each entry once, on average
+		copy(a.list, a.list[a.head:])
+		clear(a.list[left:])
+		a.list, a.head = a.list[:left], 0
 	}
-	return fs, start
+	return fs
 }

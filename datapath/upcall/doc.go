@@ -31,7 +31,8 @@
 // right, or in the backlog, or one of those that a rule in the backlog will find. There
 // is no version to compare and no flow that is "probably" right.
 //
-// Chunks of the backlog are short, and new flows are translated beside them. Who changes something
+// Chunks of the backlog are short, and new flows are translated beside them. Small changes
+// overtake large ones, which get every fifth chunk meanwhile. Who changes something
 // works off the backlog up to his change before he returns, if it is a few hundred megaflows;
 // else Run's goroutines do, and a barrier waits for them, as do Apply and the
 // commands of ovs-appctl. A packet that comes before its megaflow's turn is forwarded as it was

@@ -27,6 +27,9 @@ type megaflow struct {
 	extraPackets, extraBytes atomic.Uint64
 
 	pending atomic.Bool // in the backlog, or taken from it and being translated
+	queued  bool        // in the backlog; guarded by index.mu
+	fresh   bool        // in backlog.fresh; likewise
+	in      [lanes]bool // there is an entry in the lane, which may be of no use any more; likewise
 	gone    bool
 	flags   uint16
 	gen     uint32

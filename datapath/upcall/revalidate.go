@@ -96,49 +96,54 @@ func (s *Switch) learn(l []xlate.Learn, seen time.Time) (changed bool) {
 // in any case; more are left to the goroutines of Run while these run.
 const soon = 256
 
-// settle works off the backlog. Unless wait is set, that may go on behind its return. No
+// settle works off the backlog. Unless wait is set, that may go on behind its return: what is left
+// of large changes always, and of a small one if it takes long to say what it concerns. No
 // lock is held.
 func (s *Switch) settle(wait bool) {
 	s.mu.RLock()
 	s.ix.mu.Lock()
 	l := &s.ix.backlog
-	n := l.behind(len(s.ix.byID))
-	idle := n == 0 && l.done(l.added)
-	if !idle {
-		l.watch(s.opt.Now())
+	l.sort()
+	if l.looking(len(s.ix.byID)) == 0 && l.done(l.end()) {
+		s.ix.mu.Unlock()
+		s.mu.RUnlock()
+		return
 	}
-	left := !wait && n > soon && s.workers.Load() > 0
-	if !idle && !left {
+	l.watch(s.opt.Now())
+	helped := s.workers.Load() > 0
+	later := helped && !wait && l.looking(len(s.ix.byID)) > soon
+	if !later {
 		s.ix.look()
 	}
-	seq := l.added
+	m, n := l.end(), l.behind(urgent)+l.behind(bulk)
+	if helped && !wait { // up to the small changes, and what is under way
+		m[bulk] = l.lane[bulk].taken
+		later = later || l.behind(urgent) > soon
+	}
 	s.ix.mu.Unlock()
 	s.mu.RUnlock()
-	if idle {
-		return
-	}
-	if n > soon {
+	if later || n > soon {
 		s.wakeWorkers()
 	}
-	if left {
+	if later {
 		return
 	}
-	for !s.isDone(seq) {
+	for !s.isDone(m) {
 		if s.work() {
 			continue
 		}
 		s.ix.mu.Lock()
-		if !l.done(seq) && len(l.busy) > 0 {
+		if !l.done(m) && l.working() {
 			l.ended.Wait()
 		}
 		s.ix.mu.Unlock()
 	}
 }
 
-func (s *Switch) isDone(seq uint64) bool {
+func (s *Switch) isDone(m mark) bool {
 	s.ix.mu.Lock()
 	defer s.ix.mu.Unlock()
-	return s.ix.backlog.done(seq)
+	return s.ix.backlog.done(m)
 }
 
 func (s *Switch) wakeWorkers() {
@@ -171,7 +176,7 @@ func (s *Switch) work() bool {
 	var led ledger
 	s.mu.RLock()
 	s.ix.mu.Lock()
-	fs, start := s.ix.take()
+	fs, t := s.ix.take()
 	s.ix.mu.Unlock()
 	for _, f := range fs {
 		if !f.gone {
@@ -190,7 +195,7 @@ func (s *Switch) work() bool {
 	}
 	now = s.opt.Now()
 	s.ix.mu.Lock()
-	s.ix.backlog.end(start, now)
+	s.ix.backlog.finish(t, now)
 	s.ix.mu.Unlock()
 	s.owe(led, now)
 	return true

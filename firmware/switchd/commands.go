@@ -52,6 +52,7 @@ func (r *reconciler) commands(ctx context.Context) []unixctl.Command {
 		{Name: "coverage/show", Run: in(r.coverage)},
 		{Name: "memory/show", Run: in(r.memory)},
 		{Name: "weir/tiers", Run: in(r.tiersShow)},
+		{Name: "weir/offload-show", Run: in(r.offloadShow)},
 	}
 }
 
@@ -101,6 +102,7 @@ func (r *reconciler) fdbFlush(args []string) (string, error) {
 			if err := t.sw.FDBFlush(b.Name); err != nil {
 				return "", err
 			}
+			r.flushMACs(b.Name)
 		}
 		if len(args) > 0 {
 			return "table successfully flushed", nil

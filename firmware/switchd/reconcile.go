@@ -63,8 +63,10 @@ type reconciler struct {
 	plan     *wanted.Plan
 	told     map[string]string // by operation: the error that the log has
 
+	offload offload // what switch chips do; see offload.go
+
 	runs, ops, failures uint64 // for coverage/show
-	kick, nudge         chan struct{}
+	kick, nudge, moved  chan struct{}
 	asked               chan func()
 }
 
@@ -74,7 +76,7 @@ func newReconciler(cfg Config, db store, devs kernel, about wanted.About, b *bri
 		tiers: map[wanted.Kind]*tier{}, broken: map[wanted.Kind]string{}, attached: map[string]wanted.Attached{},
 		claimed: map[string]bool{},
 		plan:    &wanted.Plan{}, told: map[string]string{},
-		kick: make(chan struct{}, 1), nudge: make(chan struct{}, 1), asked: make(chan func()),
+		kick: make(chan struct{}, 1), nudge: make(chan struct{}, 1), moved: make(chan struct{}, 1), asked: make(chan func()),
 	}
 }
 
@@ -134,6 +136,11 @@ func (r *reconciler) run(ctx context.Context) {
 		case <-rested:
 			kick, rested = r.kick, nil
 			continue
+		case <-r.moved:
+			r.followMACs()
+			continue
+		case <-r.offload.again:
+			r.reconcile(false)
 		case <-late:
 			r.reconcile(false)
 		case <-kick:
@@ -183,6 +190,7 @@ func (r *reconciler) reconcile(statistics bool) {
 	if statistics {
 		r.devs.Refresh()
 	}
+	r.assign(s, have, now)
 	for range maxRounds {
 		devices, err := r.devs.Devices(r.claimed)
 		if err != nil {
@@ -213,6 +221,9 @@ func (r *reconciler) reconcile(statistics bool) {
 	if len(plan.Before) > 0 {
 		r.failed("plan", fmt.Errorf("does not settle; still to do: %v", plan.Before))
 	}
+	if r.bridgeChips(now) {
+		r.Kick()
+	}
 	links := map[string]wanted.Link{}
 	for i := range plan.Bridges {
 		for j := range plan.Bridges[i].Ports {
@@ -227,6 +238,7 @@ func (r *reconciler) reconcile(statistics bool) {
 	}
 	r.bridges.set(plan, r.tiers, now)
 	r.plan = plan
+	r.followMACs()
 	r.writeStatus(s, plan, links, statistics, now)
 }
 
@@ -262,6 +274,9 @@ func (r *reconciler) perform(o wanted.Op) (err error) {
 		var t *tier
 		if t, err = r.open(o.Kind); err == nil {
 			r.tiers[o.Kind] = t
+			if r.offload.chips != nil {
+				go r.heed(t.running, t)
+			}
 			// Loading programs and schemas takes memory that is not needed again.
 			time.AfterFunc(settleTime, debug.FreeOSMemory)
 		}
@@ -405,6 +420,10 @@ func (r *reconciler) close(cleanup bool) error {
 	for _, k := range slices.Sorted(maps.Keys(r.tiers)) {
 		errs = append(errs, r.tiers[k].close())
 		delete(r.tiers, k)
+	}
+	if cleanup && r.offload.chips != nil {
+		_, _, err := r.offload.chips.Apply(nil)
+		errs = append(errs, err)
 	}
 	if cleanup {
 		devices, err := r.devs.Devices(r.claimed)

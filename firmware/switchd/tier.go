@@ -18,18 +18,19 @@ import (
 
 // tier is a datapath that runs, with what decides for it.
 type tier struct {
-	kind wanted.Kind
-	dp   dpif.Datapath
-	sw   *upcall.Switch
-	stop context.CancelFunc
-	done chan error
-	gone dpif.PortStats // of ports that have left; the reconciler's
+	kind    wanted.Kind
+	dp      dpif.Datapath
+	sw      *upcall.Switch
+	running context.Context // ends with the tier
+	stop    context.CancelFunc
+	done    chan error
+	gone    dpif.PortStats // of ports that have left; the reconciler's
 }
 
 // startTier runs sw over dp until the tier is closed.
 func startTier(kind wanted.Kind, dp dpif.Datapath, sw *upcall.Switch) *tier {
 	ctx, stop := context.WithCancel(context.Background())
-	t := &tier{kind: kind, dp: dp, sw: sw, stop: stop, done: make(chan error, 1)}
+	t := &tier{kind: kind, dp: dp, sw: sw, running: ctx, stop: stop, done: make(chan error, 1)}
 	go func() { t.done <- sw.Run(ctx) }()
 	return t
 }

@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package switchd
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/weirswitch/weir/datapath/action"
+	"github.com/weirswitch/weir/datapath/l2/fdb"
+	"github.com/weirswitch/weir/firmware/switchd/chip"
+	"github.com/weirswitch/weir/firmware/switchd/wanted"
+)
+
+// chips is the switch chips as the reconciler needs them.
+type chips interface {
+	// Ports returns the ports of chips that are there, by device.
+	Ports() (map[string]chip.Port, error)
+	// Prepare makes the kernel bridges with their legs. Members stay as they are.
+	Prepare(want []chip.Bridge) error
+	// Apply makes the members and their VLANs, and deletes bridges of this daemon that are not wanted. What
+	// could not be had is by interface, as are the things that the kernel took and the chip did not.
+	Apply(want []chip.Bridge) (refused, notes map[string]string, err error)
+	// MACs returns the MAC table of a kernel bridge.
+	MACs(b *chip.Bridge) ([]chip.KernelMAC, error)
+	// SetMAC does one operation on it.
+	SetMAC(b *chip.Bridge, o chip.FDBOp) error
+	// Flush makes the members of a bridge forget what they have learned.
+	Flush(b *chip.Bridge) error
+}
+
+// offload is what the reconciler knows about chips.
+type offload struct {
+	chips  chips // nil: none can be had
+	holds  chip.Holds
+	now    chip.Assignment
+	macs   map[string]*chip.Follower // by OpenFlow bridge
+	failed map[string]refusal        // by interface
+	notes  map[string]string
+	again  <-chan time.Time // when a hold ends
+	broken string           // why chips cannot be looked for; "": they can
+}
+
+// refusal is a port that the kernel would not let into a bridge.
+type refusal struct {
+	why  string
+	when time.Time
+}
+
+// retryRefused is how long a port that was refused is left alone.
+const retryRefused = time.Minute
+
+// assign decides what chips do, and makes what that needs before any port changes hands. What the plan
+// has to know is put into have.
+func (r *reconciler) assign(s *wanted.Switch, have *wanted.Present, now time.Time) {
+	o := &r.offload
+	if o.chips == nil {
+		return
+	}
+	defer func() {
+		have.Chips = map[string]wanted.ChipPort{}
+		for _, p := range o.now.Ports {
+			have.Chips[p.Iface] = wanted.ChipPort{Bridged: p.Mode == chip.Bridged, Reason: cmp.Or(p.Reason, o.notes[p.Iface])}
+		}
+		for _, b := range o.now.Bridges {
+			have.Legs = append(have.Legs, wanted.ChipLeg{Bridge: b.Of, Device: b.Outer, Untagged: b.Untagged})
+		}
+	}()
+	o.again = nil
+	ports, err := o.chips.Ports()
+	if err != nil {
+		r.failed("look for switch chips", err)
+		o.broken = reason(err)
+		return // all stays as it was
+	}
+	o.broken = ""
+	mtu := map[string]int{}
+	devices, err := r.devs.Devices(r.claimed)
+	if err != nil {
+		return // the run will say so
+	}
+	for name, d := range devices {
+		mtu[name] = d.MTU
+	}
+	for name, f := range o.failed {
+		if _, there := devices[name]; !there || now.Sub(f.when) >= retryRefused {
+			delete(o.failed, name)
+		} else if p, ok := ports[name]; ok && p.Refused == "" {
+			p.Refused = f.why
+			ports[name] = p
+		}
+	}
+	verdicts := map[string]map[string]string{}
+	next, again := chip.Assign(chip.Input{
+		Switch: s, Ports: ports, MTU: mtu,
+		Usable: func(iface string) bool { _, ok := devices[iface]; return ok },
+		NotNormal: func(bridge, iface string) string {
+			v, ok := verdicts[bridge]
+			if !ok {
+				v = r.notNormal(s, bridge)
+				verdicts[bridge] = v
+			}
+			why, known := v[iface]
+			if !known {
+				why = v[""]
+			}
+			return why
+		},
+	}, &o.holds, now)
+	if !again.IsZero() {
+		o.again = time.After(again.Sub(now))
+	}
+	o.now = next
+	if err := o.chips.Prepare(next.Bridges); err != nil {
+		r.failed("make kernel bridges for switch chips", err)
+	}
+}
+
+// notNormal asks the tables of a bridge, by interface; under "" is the answer for one that they do not know yet.
+func (r *reconciler) notNormal(s *wanted.Switch, bridge string) map[string]string {
+	out := map[string]string{}
+	for i := range s.Bridges {
+		if b := &s.Bridges[i]; b.Name == bridge && (b.Secure || slices.ContainsFunc(b.Controllers, func(c wanted.Controller) bool { return !c.Service })) {
+			out[""] = "its controllers have not said yet what to do with it"
+		}
+	}
+	b, t, err := r.bridgeState(bridge)
+	if err != nil {
+		return out
+	}
+	why, err := t.sw.NotNormal(bridge)
+	if err != nil {
+		return out
+	}
+	for _, ps := range b.Ports {
+		if w, ok := why[action.Port(ps.No)]; ok && ps.No != 0 {
+			out[ps.Iface.Name] = w
+		}
+	}
+	return out
+}
+
+// bridgeChips brings the kernel bridges to what assign has decided, when the datapaths have given up what is not theirs.
+// It reports whether a port was refused, so that the run is to be done again.
+func (r *reconciler) bridgeChips(now time.Time) (again bool) {
+	o := &r.offload
+	if o.chips == nil || o.broken != "" {
+		return false
+	}
+	refused, notes, err := o.chips.Apply(o.now.Bridges)
+	if err != nil {
+		r.failed("configure kernel bridges for switch chips", err)
+	}
+	o.notes = notes
+	for name, why := range refused {
+		r.failed("let the chip bridge "+name, fmt.Errorf("%s", why))
+		if o.failed == nil {
+			o.failed = map[string]refusal{}
+		}
+		if _, known := o.failed[name]; !known {
+			again = true
+		}
+		o.failed[name] = refusal{why, now}
+	}
+	for name := range o.macs {
+		if !slices.ContainsFunc(o.now.Bridges, func(b chip.Bridge) bool { return b.Of == name }) {
+			delete(o.macs, name)
+		}
+	}
+	return again
+}
+
+// followMACs keeps the MAC tables of chips and bridges the same.
+func (r *reconciler) followMACs() {
+	o := &r.offload
+	for i := range o.now.Bridges {
+		k := &o.now.Bridges[i]
+		b, t, err := r.bridgeState(k.Of)
+		if err != nil {
+			continue
+		}
+		kernel, err := o.chips.MACs(k)
+		if err != nil {
+			r.failed("read the MAC table of "+k.Name, err)
+			continue
+		}
+		ours, err := t.sw.MACs(k.Of)
+		if err != nil {
+			continue
+		}
+		ports := map[string]action.Port{}
+		for j := range b.Ports {
+			if ps := &b.Ports[j]; ps.No != 0 && ps.Bridged() {
+				ports[ps.Iface.Name] = action.Port(ps.No)
+			}
+		}
+		f := o.macs[k.Of]
+		if f == nil {
+			f = new(chip.Follower)
+			if o.macs == nil {
+				o.macs = map[string]*chip.Follower{}
+			}
+			o.macs[k.Of] = f
+		}
+		gone, has, ops := f.Round(k, ports, kernel, ours)
+		if len(gone)+len(has) > 0 {
+			if err := t.sw.HoldMACs(k.Of, gone, has, r.cfg.Now()); err != nil {
+				r.failed("note the chip's MAC table", err)
+			}
+		}
+		for _, op := range ops {
+			if err := o.chips.SetMAC(k, op); err != nil {
+				r.failed(op.String(), err)
+			}
+		}
+	}
+}
+
+// flushMACs makes the chips under a bridge forget ("": under all).
+func (r *reconciler) flushMACs(bridge string) {
+	if r.offload.chips == nil {
+		return
+	}
+	for i := range r.offload.now.Bridges {
+		if k := &r.offload.now.Bridges[i]; bridge == "" || k.Of == bridge {
+			if err := r.offload.chips.Flush(k); err != nil {
+				r.failed("flush "+k.Name, err)
+			}
+		}
+	}
+}
+
+// macsDelay is how long a move of an address may wait for others, which one round then serves.
+const macsDelay = 10 * time.Millisecond
+
+// verdictDelay is the same for changes of rules: a controller sends thousands.
+const verdictDelay = 20 * time.Millisecond
+
+// heed tells the reconciler, until ctx ends, when a tier's tables or addresses change what chips are to do.
+func (r *reconciler) heed(ctx context.Context, t *tier) {
+	pause := func(d time.Duration) bool {
+		select {
+		case <-time.After(d):
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.sw.TablesChanged():
+			if !pause(verdictDelay) {
+				return
+			}
+			r.Kick()
+		case <-t.sw.MACsMoved():
+			if !pause(macsDelay) {
+				return
+			}
+			r.Moved()
+		}
+	}
+}
+
+// Moved makes a round of followMACs soon: somebody's MAC table has changed. It never blocks; any goroutine may call it.
+func (r *reconciler) Moved() {
+	select {
+	case r.moved <- struct{}{}:
+	default:
+	}
+}
+
+// offloadShow is weir/offload-show: who forwards what arrives on each port of a chip, and why.
+func (r *reconciler) offloadShow([]string) (string, error) {
+	o := &r.offload
+	var b strings.Builder
+	switch {
+	case o.chips == nil:
+		return "switch chips are not looked for\n", nil
+	case o.broken != "":
+		fmt.Fprintf(&b, "switch chips cannot be looked for: %s\n", o.broken)
+	case len(o.now.Ports) == 0:
+		b.WriteString("no port of a switch chip is a port of a bridge\n")
+	}
+	for _, p := range o.now.Ports {
+		fmt.Fprintf(&b, "%s (bridge %s, chip %s): %v", p.Iface, p.Bridge, p.Switch, p.Mode)
+		if why := cmp.Or(p.Reason, o.notes[p.Iface]); why != "" {
+			fmt.Fprintf(&b, ": %s", why)
+		}
+		b.WriteByte('\n')
+	}
+	for i := range o.now.Bridges {
+		k := &o.now.Bridges[i]
+		fmt.Fprintf(&b, "kernel bridge %s of %s: leg %s, VID %d for frames without VLAN\n", k.Name, k.Of, k.Outer, k.Untagged)
+		for _, m := range k.Members {
+			fmt.Fprintf(&b, "  %s:", m.Name)
+			for j, v := range m.VLANs {
+				if j > 0 {
+					b.WriteByte(',')
+				}
+				fmt.Fprintf(&b, " %v", v)
+			}
+			b.WriteByte('\n')
+		}
+		if k.Note != "" {
+			fmt.Fprintf(&b, "  %s\n", k.Note)
+		}
+		held := 0
+		if _, t, err := r.bridgeState(k.Of); err == nil {
+			if es, err := t.sw.MACs(k.Of); err == nil {
+				held = len(es) - len(slices.DeleteFunc(es, func(e fdb.Entry) bool { return e.Held }))
+			}
+		}
+		fmt.Fprintf(&b, "  %d addresses learned by the chip\n", held)
+	}
+	return b.String(), nil
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package switchd
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/weirswitch/weir/datapath/action"
+	"github.com/weirswitch/weir/datapath/flow"
+	"github.com/weirswitch/weir/datapath/ofproto"
+	"github.com/weirswitch/weir/datapath/openflow"
+	"github.com/weirswitch/weir/firmware/switchd/chip"
+	"github.com/weirswitch/weir/firmware/switchd/wanted"
+)
+
+// benchChips is a chip whose ports are devices of the test's namespace. It makes real legs and notes the rest.
+type benchChips struct {
+	nl     *netlink.Handle
+	ports  map[string]chip.Port
+	now    []chip.Bridge
+	refuse map[string]string
+	table  []chip.KernelMAC
+	ops    []string
+	broken error
+}
+
+func (c *benchChips) Ports() (map[string]chip.Port, error) {
+	m := map[string]chip.Port{}
+	for n, p := range c.ports {
+		m[n] = p
+	}
+	return m, c.broken
+}
+
+func (c *benchChips) Prepare(want []chip.Bridge) error {
+	for _, b := range want {
+		if _, err := c.nl.LinkByName(b.Outer); err == nil {
+			continue
+		}
+		v := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: b.Outer}, PeerName: b.Inner}
+		if err := c.nl.LinkAdd(v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *benchChips) Apply(want []chip.Bridge) (refused, notes map[string]string, err error) {
+	c.now, refused, notes = nil, map[string]string{}, map[string]string{}
+	for _, b := range want {
+		b.Members = slices.DeleteFunc(slices.Clone(b.Members), func(m chip.Member) bool {
+			why := c.refuse[m.Name]
+			if why != "" {
+				refused[m.Name] = why
+			}
+			return why != ""
+		})
+		c.now = append(c.now, b)
+	}
+	if len(want) == 0 {
+		links, _ := c.nl.LinkList()
+		for _, l := range links {
+			if strings.HasPrefix(l.Attrs().Name, chip.NamePrefix+"o") {
+				c.nl.LinkDel(l)
+			}
+		}
+	}
+	return refused, notes, nil
+}
+
+func (c *benchChips) MACs(*chip.Bridge) ([]chip.KernelMAC, error) { return c.table, nil }
+
+func (c *benchChips) SetMAC(_ *chip.Bridge, o chip.FDBOp) error {
+	c.ops = append(c.ops, o.String())
+	c.table = slices.DeleteFunc(c.table, func(e chip.KernelMAC) bool { return e.MAC == o.MAC && e.VID == o.VID })
+	if !o.Delete {
+		c.table = append(c.table, chip.KernelMAC{MAC: o.MAC, VID: o.VID, Dev: o.Dev, Own: true})
+	}
+	return nil
+}
+
+func (c *benchChips) Flush(b *chip.Bridge) error {
+	c.ops = append(c.ops, "flush "+b.Name)
+	c.table = slices.DeleteFunc(c.table, func(e chip.KernelMAC) bool { return e.Dev != b.Inner })
+	return nil
+}
+
+func (c *benchChips) members() (names string) {
+	for _, b := range c.now {
+		for _, m := range b.Members {
+			names += m.Name + " "
+		}
+	}
+	return names
+}
+
+// TestOffload: the chip has the ports that the tables leave to NORMAL; a rule, or the kernel's refusal, takes one
+// out of it; the MAC tables follow each other.
+func TestOffload(t *testing.T) {
+	b := newBench(t, nil)
+	c := &benchChips{nl: b.nl, ports: map[string]chip.Port{}, refuse: map[string]string{}}
+	for _, n := range []string{"sw1", "sw2"} {
+		b.veth(n, n+"h")
+		c.ports[n] = chip.Port{Name: n, Switch: "s"}
+	}
+	b.veth("nic", "nich")
+	b.offload.chips = c
+	clock := time.Now()
+	b.cfg.Now = func() time.Time { return clock }
+	run := func() {
+		t.Helper()
+		for range 3 {
+			b.reconcile(false)
+		}
+	}
+	show := func(want ...string) {
+		t.Helper()
+		text, _ := b.offloadShow(nil)
+		for _, w := range want {
+			if !strings.Contains(text, w) {
+				t.Errorf("no %q in\n%s", w, text)
+			}
+		}
+	}
+	b.set([]string{"br0", "netdev", "sw1", "sw2", "nic"})
+	run()
+	if got := c.members(); got != "sw1 sw2 " {
+		t.Errorf("members %q", got)
+	}
+	for name, only := range map[string]bool{"sw1": true, "sw2": true, "nic": false, c.now[0].Outer: false} {
+		if a, ok := b.attached[name]; !ok || a.SendOnly != only {
+			t.Errorf("%s is attached as %+v, %v", name, a, ok)
+		}
+	}
+	show("sw1 (bridge br0, chip s): bridged\n", "sw2 (bridge br0, chip s): bridged\n", "4094 pvid untagged", "0 addresses")
+	ops := b.ops
+	run()
+	if b.ops != ops {
+		t.Errorf("a run without a change does %d operations", b.ops-ops)
+	}
+
+	// The tables: a port with a rule of its own leaves at once, and comes back after the hold time.
+	sw := b.tiers[wanted.Soft].sw
+	mod := openflow.FlowMod{Priority: 9, BufferID: openflow.NoBuffer, OutPort: action.PortAny, OutGroup: action.GroupAny}
+	no := func(name string) action.Port {
+		for _, p := range b.plan.Bridges[0].Ports {
+			if p.Iface.Name == name {
+				return action.Port(p.No)
+			}
+		}
+		t.Fatal(name)
+		return 0
+	}
+	mod.Match.SetU64(flow.FieldInPort, uint64(no("sw2")))
+	sw.Handle("br0", ofproto.ConnInfo{}, &mod, clock)
+	run()
+	show("sw1 (bridge br0, chip s): bridged\n", "sw2 (bridge br0, chip s): standalone: a rule of table 0 does something else than NORMAL: priority=9 in_port=3\n")
+	if b.attached["sw2"].SendOnly || c.members() != "sw1 " {
+		t.Errorf("sw2 is attached as %+v, members %s", b.attached["sw2"], c.members())
+	}
+	mod.Command = openflow.FlowDelete
+	sw.Handle("br0", ofproto.ConnInfo{}, &mod, clock)
+	run()
+	if c.members() != "sw1 " || b.offload.again == nil {
+		t.Error("it does not wait for the hold time")
+	}
+	clock = clock.Add(chip.HoldTime)
+	run()
+	if c.members() != "sw1 sw2 " || b.offload.again != nil {
+		t.Errorf("members %s after the hold time", c.members())
+	}
+
+	// The kernel refuses.
+	c.refuse["sw1"] = "no room"
+	run()
+	show("sw1 (bridge br0, chip s): standalone: no room\n", "sw2 (bridge br0, chip s): bridged\n")
+	if b.attached["sw1"].SendOnly {
+		t.Error("what is refused is not forwarded by software")
+	}
+	delete(c.refuse, "sw1")
+	clock = clock.Add(retryRefused + chip.HoldTime)
+	run()
+	clock = clock.Add(chip.HoldTime)
+	run()
+	show("sw1 (bridge br0, chip s): bridged\n")
+
+	// Addresses.
+	c.table = append(c.table, chip.KernelMAC{MAC: 0x020000000001, VID: 4094, Dev: "sw1"})
+	b.followMACs()
+	if text, err := b.fdbShow([]string{"br0"}); err != nil || !strings.Contains(text, "0  02:00:00:00:00:01  chip") {
+		t.Errorf("%v\n%s", err, text)
+	}
+	show("1 addresses")
+	if text, err := b.fdbFlush(nil); err != nil {
+		t.Error(text, err)
+	}
+	b.followMACs()
+	if text, _ := b.fdbShow([]string{"br0"}); strings.Contains(text, "chip") || !slices.Contains(c.ops, "flush "+c.now[0].Name) {
+		t.Errorf("after the flush %v\n%s", c.ops, text)
+	}
+
+	// Chips that cannot be looked for stay as they are.
+	c.broken = errors.New("no netlink")
+	run()
+	show("cannot be looked for: no netlink")
+	if c.members() != "sw1 sw2 " || !b.attached["sw1"].SendOnly {
+		t.Errorf("members %s, %+v", c.members(), b.attached["sw1"])
+	}
+	c.broken = nil
+	b.set([]string{"br0", "netdev", "nic"})
+	run()
+	if len(c.now) != 0 {
+		t.Errorf("bridges %v", fmt.Sprint(c.now))
+	}
+	show("no port of a switch chip is a port of a bridge")
+}

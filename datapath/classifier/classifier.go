@@ -17,6 +17,7 @@ type Classifier[V any] struct {
 	order  []*subtable[V] // by falling max, then rising id
 	nextID uint64
 	n      int
+	soft   int // conjunctive rules
 	tries  [numTries]trie
 }
 
@@ -27,6 +28,8 @@ type Rule[V any] struct {
 	next  *Rule[V] // same hash, priority not higher
 	key   []uint64 // the words of the match that the mask has, in order
 	prio  int32
+	span  Span // versions that have it
+	soft  bool // conjunctive, see conj.go
 }
 
 // subtable holds the rules with one mask.
@@ -48,7 +51,7 @@ type subtable[V any] struct {
 // hashSeed starts the hash of a masked key.
 const hashSeed = 0x5745_4952
 
-// Len returns the number of rules.
+// Len returns the number of rules of all versions.
 func (c *Classifier[V]) Len() int { return c.n }
 
 // Priority returns the rule's priority.
@@ -243,15 +246,15 @@ func (c *Classifier[V]) displace(s *subtable[V]) {
 	}
 }
 
-// Insert adds a rule. No rule with the same match and priority may be there (Find
-// tells).
-func (c *Classifier[V]) Insert(m *flow.Match, prio int32, v V) *Rule[V] {
+// Insert adds a rule that is there in version from and later (0: in all). No rule with the
+// same match and priority may be there in one of these (Find tells).
+func (c *Classifier[V]) Insert(m *flow.Match, prio int32, v V, from Version) *Rule[V] {
 	s := c.byMask[m.Mask]
 	if s == nil {
 		c.nextID++
 		s = newSubtable[V](c.nextID, &m.Mask)
 	}
-	r := &Rule[V]{Value: v, st: s, prio: prio, key: make([]uint64, bits.OnesCount64(s.words))}
+	r := &Rule[V]{Value: v, st: s, prio: prio, span: Span{From: from}, key: make([]uint64, bits.OnesCount64(s.words))}
 	for i, w := 0, s.words; w != 0; i, w = i+1, w&(w-1) {
 		r.key[i] = m.Key[bits.TrailingZeros64(w)]
 	}
@@ -306,9 +309,12 @@ func (c *Classifier[V]) enter(r *Rule[V], k *flow.Key) {
 		}
 	}
 	c.n++
+	if r.soft {
+		c.soft++
+	}
 }
 
-// Remove takes out a rule that is in c.
+// Remove takes out a rule that is in c, of all versions.
 func (c *Classifier[V]) Remove(r *Rule[V]) {
 	s := r.st
 	m := r.Match()
@@ -329,6 +335,9 @@ func (c *Classifier[V]) Remove(r *Rule[V]) {
 		}
 	}
 	c.n--
+	if r.soft {
+		c.soft--
+	}
 
 	if s.prios[r.prio] > 1 || r.prio < s.max {
 		s.count(r.prio, -1)
@@ -346,33 +355,39 @@ func (c *Classifier[V]) Remove(r *Rule[V]) {
 // Clear takes out all rules. They still know their matches and priorities.
 func (c *Classifier[V]) Clear() { *c = Classifier[V]{nextID: c.nextID} }
 
-// Find returns the rule with exactly this match and priority, or nil.
-func (c *Classifier[V]) Find(m *flow.Match, prio int32) *Rule[V] {
+// Find returns the rule with exactly this match and priority in version at, or nil.
+func (c *Classifier[V]) Find(m *flow.Match, prio int32, at Version) *Rule[V] {
 	s := c.byMask[m.Mask]
 	if s == nil {
 		return nil
 	}
 	for r := s.rules[s.hash(&m.Key)]; r != nil && r.prio >= prio; r = r.next {
-		if r.prio == prio && r.matches(&m.Key) {
+		if r.prio == prio && r.In(at) && r.matches(&m.Key) {
 			return r
 		}
 	}
 	return nil
 }
 
-// Lookup returns the rule with the highest priority that matches k, or nil, and
-// adds the bits of k that this depended on to wc, unless wc is nil.
-func (c *Classifier[V]) Lookup(k *flow.Key, wc *flow.Mask) *Rule[V] {
-	var scratch flow.Mask
-	if wc == nil {
-		wc = &scratch
-	}
+// better reports whether r wins against best, which may be nil, if both match.
+func (r *Rule[V]) better(best *Rule[V]) bool { return best == nil || best.under(r.prio, r.st.id) }
+
+// under reports whether r loses against a rule of priority prio in the subtable with this id.
+func (r *Rule[V]) under(prio int32, id uint64) bool {
+	return r.prio < prio || r.prio == prio && r.st.id > id
+}
+
+// search returns the winner in version at among the rules that are not conjunctive, or nil, and
+// adds the bits of k that this depended on to wc. It appends the conjunctive rule with the highest
+// priority of each subtable to soft if no rule before it in its subtable matches, and the
+// winner so far does not win against it; soft nil: conjunctive rules are passed over.
+func (c *Classifier[V]) search(k *flow.Key, wc *flow.Mask, at Version, soft *[]*Rule[V]) *Rule[V] {
 	var seen [numTries]bool
 	var tries [numTries]prefixes
 	var best *Rule[V]
 next:
 	for _, s := range c.order {
-		if best != nil && (s.max < best.prio || s.max == best.prio && s.id > best.st.id) {
+		if best != nil && !best.under(s.max, s.id) {
 			// Those that follow have a lower max, or the same and a higher id.
 			break
 		}
@@ -407,11 +422,18 @@ next:
 		}
 		mergeWords(wc, s.mask, looked)
 		for r := s.rules[h]; r != nil; r = r.next {
-			if best != nil && (r.prio < best.prio || r.prio == best.prio && s.id > best.st.id) {
+			if best != nil && !r.better(best) {
 				break
 			}
-			if r.matches(k) {
+			if !r.In(at) || !r.matches(k) {
+				continue
+			}
+			if !r.soft {
 				best = r
+				break
+			}
+			if soft != nil {
+				*soft = append(*soft, r)
 				break
 			}
 		}
@@ -427,20 +449,20 @@ func mergeWords(wc, m *flow.Mask, words uint64) {
 	}
 }
 
-// All calls yield for every rule, in no particular order, until it returns
+// All calls yield for every rule of version at, in no particular order, until it returns
 // false. The classifier must not change meanwhile.
-func (c *Classifier[V]) All(yield func(*Rule[V]) bool) {
+func (c *Classifier[V]) All(at Version, yield func(*Rule[V]) bool) {
 	for _, s := range c.order {
-		if !s.each(yield) {
+		if !s.each(at, yield) {
 			return
 		}
 	}
 }
 
-func (s *subtable[V]) each(yield func(*Rule[V]) bool) bool {
+func (s *subtable[V]) each(at Version, yield func(*Rule[V]) bool) bool {
 	for _, r := range s.rules {
 		for ; r != nil; r = r.next {
-			if !yield(r) {
+			if r.In(at) && !yield(r) {
 				return false
 			}
 		}
@@ -448,30 +470,30 @@ func (s *subtable[V]) each(yield func(*Rule[V]) bool) bool {
 	return true
 }
 
-// Within calls yield for every rule that is as narrow as m or narrower (OpenFlow's
-// non-strict match), until it returns false.
-func (c *Classifier[V]) Within(m *flow.Match, yield func(*Rule[V]) bool) {
+// Within calls yield for every rule of version at that is as narrow as m or narrower
+// (OpenFlow's non-strict match), until it returns false.
+func (c *Classifier[V]) Within(m *flow.Match, at Version, yield func(*Rule[V]) bool) {
 	for _, s := range c.order {
 		if !s.mask.Covers(&m.Mask) {
 			continue
 		}
 		if s.mask.Map() == m.Mask.Map() && *s.mask == m.Mask {
 			for r := s.rules[s.hash(&m.Key)]; r != nil; r = r.next {
-				if r.within(m) && !yield(r) {
+				if r.In(at) && r.within(m) && !yield(r) {
 					return
 				}
 			}
 			continue
 		}
-		if !s.each(func(r *Rule[V]) bool { return !r.within(m) || yield(r) }) {
+		if !s.each(at, func(r *Rule[V]) bool { return !r.within(m) || yield(r) }) {
 			return
 		}
 	}
 }
 
-// Overlap returns a rule of priority prio that some key matches that matches m
+// Overlap returns a rule of version at and priority prio that some key matches that matches m
 // too, or nil.
-func (c *Classifier[V]) Overlap(m *flow.Match, prio int32) (found *Rule[V]) {
+func (c *Classifier[V]) Overlap(m *flow.Match, prio int32, at Version) (found *Rule[V]) {
 	for _, s := range c.order {
 		if s.max < prio {
 			return nil
@@ -479,7 +501,7 @@ func (c *Classifier[V]) Overlap(m *flow.Match, prio int32) (found *Rule[V]) {
 		if s.prios[prio] == 0 {
 			continue
 		}
-		s.each(func(r *Rule[V]) bool {
+		s.each(at, func(r *Rule[V]) bool {
 			if r.prio == prio && r.Overlaps(m) {
 				found = r
 			}

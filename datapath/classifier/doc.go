@@ -23,23 +23,36 @@
 //     the classifier tells how many leading bits of the packet's value rule out every
 //     prefix of a subtable's length. Only those bits enter the mask.
 //
+// # Versions
+//
+// A lookup sees the rules of one Version. A rule says as of which it is there, and until which; rules of other
+// versions are passed over. So a change of many rules can be prepared in pieces, between which lookups of the
+// version before go on, be seen all at once, and cleaned up in pieces; or be taken back. What lookups of one
+// version look at may be more than it would be without the rules of another (indexes, tries and orders know
+// all rules), but is enough.
+//
+// # Conjunctions
+//
+// A conjunctive rule (SetSoft) says that a clause is fulfilled; see Lookup. A classifier without any
+// pays nothing for them.
+//
 // # Invariants
 //
 // Among matching rules of equal priority, which OpenFlow leaves open, the one wins
 // whose subtable is older. So the winner depends on the rules that match and
 // on nothing else, and adding or removing a rule changes the winner only
-// for keys that match it. Let m be the mask that a lookup of k has filled: every
-// key that agrees with k under m has the same winner. oracle_test.go holds both
+// for keys that match it (with conjunctions: see Lookup). Let m be the mask that a lookup of k has filled: every
+// key that agrees with k under m has the same winner. oracle_test.go and version_test.go hold both
 // against a linear search.
 //
 // # Memory
 //
 // A rule keeps only the words of its match that its subtable's mask has; the
-// mask is shared. The number of rules is bounded by the caller.
+// mask is shared. The number of rules is bounded by the caller. Where a change of version replaces all rules of a
+// subtable by others, both are there for a while, and its hash map stays as large as that took.
 //
 // # Threads
 //
 // Lookups and iterations may run at the same time; changes need the classifier
-// for themselves. The caller locks. (Versions for atomic bundles, issue 3, go into
-// Rule and the chains of a subtable, which no other code looks at.)
+// for themselves. The caller locks; versions are what lets him give the lock up in between.
 package classifier

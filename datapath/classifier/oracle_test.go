@@ -121,19 +121,19 @@ func TestOracle(t *testing.T) {
 		for step := range 400 {
 			if len(l) < size && g.IntN(3) > 0 {
 				m, prio := g.match(), int32(g.IntN(6))
-				if r := c.Find(&m, prio); r == nil {
-					l = append(l, c.Insert(&m, prio, step))
+				if r := c.Find(&m, prio, 1); r == nil {
+					l = append(l, c.Insert(&m, prio, step, 0))
 				} else if r.Match() != m || r.Priority() != prio {
 					t.Fatalf("round %d: Find found another rule", round)
 				}
 			} else if len(l) > 0 {
 				i := g.IntN(len(l))
 				m := l[i].Match()
-				if c.Find(&m, l[i].prio) != l[i] {
+				if c.Find(&m, l[i].prio, 1) != l[i] {
 					t.Fatalf("round %d: Find lost a rule", round)
 				}
 				c.Remove(l[i])
-				if c.Find(&m, l[i].prio) != nil {
+				if c.Find(&m, l[i].prio, 1) != nil {
 					t.Fatalf("round %d: Find found a removed rule", round)
 				}
 				l = append(l[:i], l[i+1:]...)
@@ -165,7 +165,7 @@ func checkLookup(t *testing.T, g gen, c *Classifier[int], l linear) {
 	t.Helper()
 	k := g.key()
 	var wc flow.Mask
-	got := c.Lookup(&k, &wc)
+	got, _ := c.Lookup(&k, &wc, 1, nil)
 	want := l.winners(&k)
 	if !oneOf(got, want) {
 		t.Fatalf("Lookup = %v, want one of %d winners", got, len(want))
@@ -181,7 +181,7 @@ func checkLookup(t *testing.T, g gen, c *Classifier[int], l linear) {
 		for i := range o {
 			o[i] = o[i]&^wc[i] | k[i]&wc[i]
 		}
-		if c.Lookup(&o, nil) != got {
+		if o, _ := c.Lookup(&o, nil, 1, nil); o != got {
 			t.Fatal("a key that agrees under the mask has another winner")
 		}
 		if !oneOf(got, l.winners(&o)) {
@@ -224,7 +224,7 @@ func checkSets(t *testing.T, g gen, c *Classifier[int], l linear) {
 				t.Fatal("Rule.Overlaps differs from Match.Overlaps")
 			}
 		}
-		c.Within(&m, func(r *Rule[int]) bool {
+		c.Within(&m, 1, func(r *Rule[int]) bool {
 			if !want[r] {
 				t.Fatal("Within yields a rule that is not within, or one twice")
 			}
@@ -235,14 +235,14 @@ func checkSets(t *testing.T, g gen, c *Classifier[int], l linear) {
 			t.Fatalf("Within leaves %d rules out", len(want))
 		}
 		for p := range int32(6) {
-			r := c.Overlap(&m, p)
+			r := c.Overlap(&m, p, 1)
 			if (r != nil) != overlap[p] || r != nil && r.prio != p {
 				t.Fatalf("Overlap(%d) = %v, want %v", p, r, overlap[p])
 			}
 		}
 	}
 	n := 0
-	c.All(func(*Rule[int]) bool { n++; return true })
+	c.All(1, func(*Rule[int]) bool { n++; return true })
 	if n != len(l) {
 		t.Fatalf("All yields %d rules, want %d", n, len(l))
 	}
@@ -311,7 +311,7 @@ func TestNarrow(t *testing.T) {
 	add := func(prio int32, set func(m *flow.Match)) {
 		var m flow.Match
 		set(&m)
-		c.Insert(&m, prio, 0)
+		c.Insert(&m, prio, 0, 0)
 	}
 	add(10, func(m *flow.Match) { // 10.1.0.0/16
 		m.SetU64(flow.FieldEthType, 0x800)
@@ -326,7 +326,7 @@ func TestNarrow(t *testing.T) {
 	var k flow.Key
 	k.SetU64(flow.FieldEthType, 0x806)
 	var wc, want flow.Mask
-	c.Lookup(&k, &wc)
+	c.Lookup(&k, &wc, 1, nil)
 	want.SetAll(flow.FieldEthType)
 	if wc != want {
 		t.Errorf("ARP: mask %v, want eth_type only", wc)
@@ -335,7 +335,7 @@ func TestNarrow(t *testing.T) {
 	k.SetU64(flow.FieldIPDst, 0x8a010203) // differs in the first bit
 	k.SetU64(flow.FieldIPProto, 17)
 	wc = flow.Mask{}
-	c.Lookup(&k, &wc)
+	c.Lookup(&k, &wc, 1, nil)
 	want.Set(flow.FieldIPDst, flow.U128{Lo: 1 << 31})
 	want.SetAll(flow.FieldIPProto)
 	if wc != want {
@@ -344,7 +344,7 @@ func TestNarrow(t *testing.T) {
 	k.SetU64(flow.FieldIPProto, 6)
 	k.SetU64(flow.FieldTPDst, 0x8050)
 	wc = flow.Mask{}
-	c.Lookup(&k, &wc)
+	c.Lookup(&k, &wc, 1, nil)
 	want.Set(flow.FieldTPDst, flow.U128{Lo: 0x8000})
 	want.Clear(flow.FieldIPProto) // the tries alone rule both out
 	want.Clear(flow.FieldEthType)
@@ -363,12 +363,12 @@ func BenchmarkLookup(b *testing.B) {
 		if g.IntN(2) == 0 {
 			m.SetU64(flow.FieldInPort, uint64(g.IntN(100)))
 		}
-		c.Insert(&m, int32(g.IntN(1000)), 0)
+		c.Insert(&m, int32(g.IntN(1000)), 0, 0)
 	}
 	k := g.key()
 	b.ReportAllocs()
 	for b.Loop() {
 		var wc flow.Mask
-		c.Lookup(&k, &wc)
+		c.Lookup(&k, &wc, 1, nil)
 	}
 }

@@ -44,6 +44,7 @@ type Rule struct {
 	seq    uint64 // order of addition
 	expiry int    // place in Bridge.expirable, -1: has no timeout
 	evict  eviction
+	heir   *Rule // that a bundle put in its place: what it still counts belongs to that, too
 }
 
 // Priority returns the rule's priority; above 65,535 it is the switch's own.
@@ -66,16 +67,19 @@ func (r *Rule) TableMiss() bool { return r.cr.Priority() == 0 && r.cr.CatchAll()
 func (r *Rule) Hidden() bool { return r.cr.Priority() > 0xffff }
 
 type table struct {
-	cls             classifier.Classifier[*Rule]
-	matched, missed uint64 // packets
+	cls classifier.Classifier[*Rule]
+	n   int // rules as changes see them
 }
 
-// rules calls yield for every rule until it returns false.
-func (t *table) rules() func(yield func(*Rule) bool) {
+// rules calls yield for every rule of version at until it returns false.
+func (t *table) rules(at classifier.Version) func(yield func(*Rule) bool) {
 	return func(yield func(*Rule) bool) {
-		t.cls.All(func(r *classifier.Rule[*Rule]) bool { return yield(r.Value) })
+		t.cls.All(at, func(r *classifier.Rule[*Rule]) bool { return yield(r.Value) })
 	}
 }
+
+// usage counts the packets that a table was searched for.
+type usage struct{ matched, missed uint64 }
 
 // Bridge is the OpenFlow state of one bridge.
 type Bridge struct {
@@ -84,16 +88,20 @@ type Bridge struct {
 	// MissToController makes a packet that no rule matches a packet-in.
 	MissToController bool
 
-	tables    [NumTables]*table // made with the first rule
-	ports     map[action.Port]*Port
-	groups    map[uint32]*Group
-	buckets   int // of all groups
-	undo      *undoLog
-	frag      openflow.FragMode
-	seq       uint64
-	expirable []*Rule
-	shared    [sharedSlots]*action.Instructions // see share
-	made      bool                              // Reset has run
+	version    classifier.Version // that readers see
+	staged     *staged            // nil: no bundle is under way
+	committing bool
+	tables     [NumTables]*table // made with the first rule
+	usage      [NumTables]usage
+	ports      map[action.Port]*Port
+	groups     map[uint32]*Group // the newest of each number
+	ngroups    int               // as changes see them
+	buckets    int               // of all groups, as changes see them
+	frag       openflow.FragMode
+	seq        uint64
+	expirable  []*Rule
+	shared     [sharedSlots]*action.Instructions // see share
+	made       bool                              // Reset has run
 	standalone,
 	controllers bool
 	failOpen *Rule
@@ -109,23 +117,36 @@ type Bridge struct {
 // New returns a bridge without ports and rules. counters returns the counters
 // of a port for statistics, false if they are not known; Handle calls it.
 func New(counters func(action.Port) (openflow.PortStats, bool)) *Bridge {
-	return &Bridge{ports: make(map[action.Port]*Port), groups: make(map[uint32]*Group), counters: counters}
+	return &Bridge{version: 1, ports: make(map[action.Port]*Port), groups: make(map[uint32]*Group), counters: counters}
 }
 
 // Frag returns what happens to IP fragments.
 func (b *Bridge) Frag() openflow.FragMode { return b.frag }
 
 // Lookup returns the rule of a table that k matches, or nil, and adds the bits of
-// k that this depended on to wc, unless wc is nil.
-func (b *Bridge) Lookup(tab uint8, k *flow.Key, wc *flow.Mask) *Rule {
+// k that this depended on to wc, unless wc is nil. soft are the conjunctive rules that it
+// considered (classifier.Lookup).
+func (b *Bridge) Lookup(tab uint8, k *flow.Key, wc *flow.Mask) (r *Rule, soft []*Rule) {
 	t := b.table(tab)
 	if t == nil {
-		return nil
+		return nil, nil
 	}
-	if r := t.cls.Lookup(k, wc); r != nil {
-		return r.Value
+	cr, considered := t.cls.Lookup(k, wc, b.version, clauses)
+	for _, s := range considered {
+		soft = append(soft, s.Value)
 	}
-	return nil
+	if cr != nil {
+		r = cr.Value
+	}
+	return r, soft
+}
+
+// latest returns the version that changes see: that of the bundle under way, if there is one.
+func (b *Bridge) latest() classifier.Version {
+	if b.staged != nil {
+		return b.staged.next
+	}
+	return b.version
 }
 
 func (b *Bridge) table(n uint8) *table {
@@ -144,11 +165,12 @@ func (b *Bridge) makeTable(n uint8) *table {
 	return t
 }
 
-// Rules returns the number of rules in a table, or in all for openflow.TableAll.
+// Rules returns the number of rules in a table, or in all for openflow.TableAll; while a bundle is
+// committed, those that there will be.
 func (b *Bridge) Rules(tab uint8) (n int) {
 	for i, t := range b.tables {
 		if t != nil && (tab == openflow.TableAll || int(tab) == i) {
-			n += t.cls.Len()
+			n += t.n
 		}
 	}
 	return n
@@ -161,7 +183,7 @@ func (b *Bridge) All(yield func(*Rule) bool) {
 			continue
 		}
 		more := true
-		t.cls.All(func(r *classifier.Rule[*Rule]) bool {
+		t.cls.All(b.version, func(r *classifier.Rule[*Rule]) bool {
 			more = yield(r.Value)
 			return more
 		})
@@ -173,10 +195,12 @@ func (b *Bridge) All(yield func(*Rule) bool) {
 
 // Credit counts packets that used r, the latest at the time used (zero: not known).
 func (r *Rule) Credit(packets, bytes uint64, used time.Time) {
-	r.Packets += packets
-	r.Bytes += bytes
-	if used.After(r.Used) {
-		r.Used = used
+	for ; r != nil; r = r.heir {
+		r.Packets += packets
+		r.Bytes += bytes
+		if used.After(r.Used) {
+			r.Used = used
+		}
 	}
 }
 
@@ -185,9 +209,9 @@ func (b *Bridge) CreditTable(tab uint8, matched, missed uint64) {
 	if tab >= NumTables {
 		return
 	}
-	t := b.makeTable(tab)
-	t.matched += matched
-	t.missed += missed
+	u := &b.usage[tab]
+	u.matched += matched
+	u.missed += missed
 }
 
 // ChangeKind says what happened to a rule.
@@ -203,6 +227,12 @@ const (
 type Change struct {
 	Kind ChangeKind
 	Rule *Rule
+	// Was is the Rule that a modification in a bundle has put Rule in the place of; nil: Rule
+	// itself was modified.
+	Was *Rule
+	// Conjunctive: a modification made Rule conjunctive or ordinary. It can then win or fulfil where it
+	// was not even considered before, like one that was added.
+	Conjunctive bool
 }
 
 // Effects are what a change of a Bridge means for others.
@@ -224,7 +254,9 @@ type Effects struct {
 	Out []*openflow.PacketOut
 }
 
-func (e *Effects) changed(k ChangeKind, r *Rule) { e.Changes = append(e.Changes, Change{k, r}) }
+func (e *Effects) changed(k ChangeKind, r *Rule) {
+	e.Changes = append(e.Changes, Change{Kind: k, Rule: r})
+}
 
 func (b *Bridge) setExpiry(r *Rule) {
 	want := r.IdleTimeout != 0 || r.HardTimeout != 0
@@ -254,25 +286,48 @@ func (b *Bridge) dropExpiry(r *Rule) {
 func (b *Bridge) insert(tab uint8, m *flow.Match, prio int32, r *Rule, eff *Effects) {
 	b.seq++
 	r.Table, r.seq, r.expiry = tab, b.seq, -1
-	r.cr = b.makeTable(tab).cls.Insert(m, prio, r)
-	b.setExpiry(r)
-	b.meterRules(r, true)
-	b.counted(r, false, eff)
-	b.linkGroups(r)
-	b.undo.inserted(r)
+	t := b.makeTable(tab)
+	t.n++
+	r.cr = t.cls.Insert(m, prio, r, b.staged.from())
+	t.cls.SetSoft(r.cr, conjunctive(r.Instr))
+	b.attach(r)
+	b.vacancy(r, eff)
+	b.staged.insertedRule(r)
 	eff.changed(RuleAdded, r)
 }
 
+// attach enters a rule where changes look for rules; detach takes it out.
+func (b *Bridge) attach(r *Rule) {
+	b.setExpiry(r)
+	b.meterRules(r, true)
+	b.ranked(r, false)
+	b.linkGroups(r)
+}
+
+func (b *Bridge) detach(r *Rule) {
+	b.unlinkGroups(r)
+	b.dropExpiry(r)
+	b.meterRules(r, false)
+	b.ranked(r, true)
+}
+
+// takeOut removes a rule from its table, of all versions.
+func (b *Bridge) takeOut(r *Rule) {
+	t := b.tables[r.Table]
+	t.n--
+	t.cls.Remove(r.cr)
+}
+
 // removeAll is remove for many rules, in their order. A table that loses all of
-// them is cleared at once, but not where that may have to be taken back, nor if it
-// has limits, which follow every rule.
+// them is cleared at once, but not in a bundle, nor if it has limits, which follow every rule.
 func (b *Bridge) removeAll(rules []*Rule, why openflow.FlowRemovedReason, now time.Time, eff *Effects) {
 	if len(rules) == 0 {
 		return
 	}
-	if b.undo != nil {
+	if b.staged != nil {
 		for _, r := range rules {
 			b.remove(r, why, now, eff)
+			b.staged.pace()
 		}
 		return
 	}
@@ -283,34 +338,36 @@ func (b *Bridge) removeAll(rules []*Rule, why openflow.FlowRemovedReason, now ti
 	}
 	var whole [NumTables]bool
 	for i, t := range b.tables {
-		whole[i] = t != nil && b.limits[uint8(i)] == nil && n[i] == t.cls.Len()
+		whole[i] = t != nil && b.limits[uint8(i)] == nil && n[i] == t.n
 	}
 	for _, r := range rules {
 		if !whole[r.Table] {
-			b.tables[r.Table].cls.Remove(r.cr)
+			b.takeOut(r)
 		}
 		b.dismiss(r, why, now, eff)
 	}
 	for i, t := range b.tables {
 		if whole[i] {
 			t.cls.Clear()
+			t.n = 0
 		}
 	}
 }
 
 // remove takes a rule out and reports it if that was asked for.
 func (b *Bridge) remove(r *Rule, why openflow.FlowRemovedReason, now time.Time, eff *Effects) {
-	b.undo.removing(r)
-	b.tables[r.Table].cls.Remove(r.cr)
+	if b.staged != nil {
+		b.staged.removeRule(r)
+	} else {
+		b.takeOut(r)
+	}
 	b.dismiss(r, why, now, eff)
 }
 
-// dismiss is remove without the classifier and the undo log.
+// dismiss is remove without the table.
 func (b *Bridge) dismiss(r *Rule, why openflow.FlowRemovedReason, now time.Time, eff *Effects) {
-	b.unlinkGroups(r)
-	b.dropExpiry(r)
-	b.meterRules(r, false)
-	b.counted(r, true, eff)
+	b.detach(r)
+	b.vacancy(r, eff)
 	eff.changed(RuleRemoved, r)
 	if r.Flags&openflow.FlagSendFlowRem == 0 || r.Hidden() {
 		return

@@ -4,6 +4,7 @@ package ofproto
 
 import (
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/weirswitch/weir/datapath/openflow"
@@ -24,28 +25,46 @@ func Check(m openflow.Message) error {
 	return nil
 }
 
-// commit applies a bundle, in order and as a whole: at the first message that is refused everything
-// is taken back, and the tables are as before. Nobody sees a state between, because the caller has
-// the Bridge for itself throughout. Its packet_outs see the state after it.
-func (b *Bridge) commit(c ConnInfo, m *openflow.Bundle, now time.Time) (replies []openflow.Message, eff Effects) {
-	u := &undoLog{b: b}
-	b.undo = u
+// Commit applies a bundle, in order and as a whole: at the first message that is refused everything
+// is taken back, and the tables are as before. Its packet_outs see the state after it.
+//
+// Readers (Lookup and the others that only read) see all of it or nothing. lk is the lock that
+// keeps them out; it is held for some changes at a time. Searches that only read are made without it,
+// so other changes must be kept out by other means from the beginning to the end. published is
+// called without lk when readers see the bundle, before what it replaced is cleared away. With
+// lk nil the caller has the Bridge for itself.
+func (b *Bridge) Commit(c ConnInfo, m *openflow.Bundle, now time.Time, lk sync.Locker, published func(*Effects)) (replies []openflow.Message, eff Effects) {
+	if lk != nil {
+		lk.Lock()
+		defer lk.Unlock()
+	}
+	u := &staged{b: b, next: b.version.Next(), lk: lk}
+	b.staged, b.committing = u, true
+	defer func() { b.committing = false }() // before lk is given up
 	for i := range m.Added {
 		e, err := b.bundled(c, m, i, now)
 		if err == nil {
 			eff.merge(&e)
+			u.pace()
 			continue
 		}
-		b.undo = nil
 		u.rollback()
+		b.staged = nil
 		b.orphans = nil // those of changes taken back
 		return []openflow.Message{
 			&openflow.Error{Kind: kindOf(err), Of: m.Added[i]}, &openflow.Error{Kind: ofp.BFCMsgFailed},
 		}, Effects{}
 	}
-	b.undo = nil
+	u.publish(&eff)
+	if published != nil {
+		u.read(func() { published(&eff) })
+	}
+	u.sweep()
 	return []openflow.Message{&openflow.BundleControl{ID: m.ID, Type: openflow.BundleCommitReply}}, eff
 }
+
+// Committing reports whether a bundle is being committed, so that nobody but Commit may change the tables.
+func (b *Bridge) Committing() bool { return b.committing }
 
 // bundled applies the message with index i.
 func (b *Bridge) bundled(c ConnInfo, bundle *openflow.Bundle, i int, now time.Time) (eff Effects, err error) {
@@ -59,10 +78,11 @@ func (b *Bridge) bundled(c ConnInfo, bundle *openflow.Bundle, i int, now time.Ti
 	case *openflow.GroupMod:
 		return b.GroupMod(m, now)
 	case *openflow.PortMod:
-		if eff, err = b.portMod(m); err != nil {
-			err = ofp.BFCMsgFailed // the stock switch's word for it here
+		if err = b.checkPortMod(m); err != nil {
+			return eff, ofp.BFCMsgFailed // the stock switch's word for it here
 		}
-		return eff, err
+		b.staged.ports = append(b.staged.ports, m)
+		return eff, nil
 	case *openflow.PacketOut:
 		if err = b.checkPacketOut(m); err == nil {
 			eff.Out = append(eff.Out, m)

@@ -46,7 +46,8 @@ func snapshot(b *Bridge, keys []flow.Key) string {
 	}
 	for i := range keys {
 		var wc flow.Mask
-		fmt.Fprintf(&s, "%p %v\n", b.Lookup(0, &keys[i], &wc), wc)
+		r, _ := b.Lookup(0, &keys[i], &wc)
+		fmt.Fprintf(&s, "%p %v\n", r, wc)
 	}
 	return s.String()
 }
@@ -194,7 +195,7 @@ func TestRollback(t *testing.T) {
 func describe(b *Bridge) string {
 	var s strings.Builder
 	all := openflow.FlowFilter{Table: openflow.TableAll, OutPort: action.PortAny, OutGroup: action.GroupAny}
-	for _, r := range b.collect(&all, false, 0) {
+	for _, r := range inOrder(b.pick(&all, b.version)) {
 		fmt.Fprintf(&s, "%v %d cookie %d idle %d flags %d %v %v\n", r.Match(), r.Priority(), r.Cookie, r.IdleTimeout, r.Flags, r.Modified, r.Instr)
 	}
 	fmt.Fprintf(&s, "%+v\n%+v\n%+v\n", b.groupDesc(action.GroupAll), b.groupStats(action.GroupAll, t0).Groups, b.descs())

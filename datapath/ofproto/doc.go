@@ -41,9 +41,23 @@
 //
 // # Bundles
 //
-// A bundle is applied in order, and as a whole or not at all: each change is noted in an undo log,
-// and at the first refusal all are taken back, the last first, to the same Rules and Groups.
-// Rules have no versions: the caller keeps lookups out while a bundle is committed.
+// A bundle is applied in order, and as a whole or not at all: each change is noted, and at the
+// first refusal all are taken back, the last first, to the same Rules and Groups.
+//
+// Readers never see a state between, although they are let in every 64 changes (Commit): rules and groups have
+// versions. What a bundle adds is there as of the next version; what it removes stays until then; what
+// it modifies gets a copy, and the new Rule is told what the old one counts (Rule.heir). Settings of ports wait.
+// One store then makes the next version the one that readers see, and what it replaced is cleared away, again
+// in pieces. What only changes look at (timeouts, references to groups and meters, the order of eviction, numbers of
+// rules) has no versions: it is as the changes want it from the start.
+//
+// A single modification is seen at once, when its caller lets readers in.
+//
+// # Conjunctions
+//
+// A rule with conjunction actions never wins (ovs-fields(7), "Conjunctive Match Fields"; package classifier). It
+// counts no packets, as in the stock switch. Conjunctive flows that overlap at one priority are
+// unpredictable there; here the lowest ID that leads to a rule wins.
 //
 // # Counters
 //
@@ -59,6 +73,8 @@
 //
 // # Threads
 //
-// Lookup and the other methods that only read may run at the same time;
-// everything else needs the Bridge for itself. The caller locks.
+// Readers (Lookup, All, FlowStats, Group, Port and the others that only read) may run at the same time; everything else
+// needs the Bridge for itself. The caller locks. Commit and FlowStats take his lock, to
+// give it up in between. While Commit runs nothing else may change the Bridge, except that Credit and CreditTable may be called
+// by who holds the lock.
 package ofproto

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/classifier"
+	"github.com/weirswitch/weir/datapath/flow"
 	"github.com/weirswitch/weir/datapath/openflow"
 	"github.com/weirswitch/weir/datapath/openflow/ofp"
 )
@@ -32,7 +33,7 @@ func (b *Bridge) FlowMod(m *openflow.FlowMod, now time.Time) (eff Effects, err e
 		err = b.modify(m, now, &eff)
 	case openflow.FlowDelete, openflow.FlowDeleteStrict:
 		f := openflow.FlowFilter{Match: m.Match, Table: m.Table, OutPort: m.OutPort, OutGroup: m.OutGroup, Cookie: m.Cookie, CookieMask: m.CookieMask}
-		b.removeAll(b.collect(&f, m.Command == openflow.FlowDeleteStrict, m.Priority), openflow.RemovedDelete, now, &eff)
+		b.removeAll(b.selected(&f, m.Command == openflow.FlowDeleteStrict, m.Priority), openflow.RemovedDelete, now, &eff)
 	default:
 		err = ofp.FMFCBadCommand
 	}
@@ -50,9 +51,8 @@ func (b *Bridge) add(m *openflow.FlowMod, now time.Time, eff *Effects) error {
 	}
 	prio := int32(m.Priority)
 	t := b.makeTable(tab)
-	if old := t.cls.Find(&m.Match, prio); old != nil {
-		r := old.Value
-		b.undo.changing(r)
+	if old := t.cls.Find(&m.Match, prio, b.latest()); old != nil {
+		r := b.staged.mutable(old.Value)
 		r.Cookie, r.Flags, r.Importance = m.NewCookie, m.Flags, m.Importance
 		r.IdleTimeout, r.HardTimeout = m.IdleTimeout, m.HardTimeout
 		r.Created, r.Modified = now, now
@@ -61,10 +61,10 @@ func (b *Bridge) add(m *openflow.FlowMod, now time.Time, eff *Effects) error {
 		}
 		b.setExpiry(r)
 		b.ranked(r, false)
-		b.instruct(r, &m.Instructions, eff)
+		b.instruct(r, old.Value, &m.Instructions, eff)
 		return nil
 	}
-	if m.Flags&openflow.FlagCheckOverlap != 0 && t.cls.Overlap(&m.Match, prio) != nil {
+	if m.Flags&openflow.FlagCheckOverlap != 0 && b.overlaps(t, &m.Match, prio) {
 		return ofp.FMFCOverlap
 	}
 	if !b.makeRoom(b.limits[tab], t, 1, now, eff) {
@@ -78,14 +78,25 @@ func (b *Bridge) add(m *openflow.FlowMod, now time.Time, eff *Effects) error {
 	return nil
 }
 
-// instruct gives r new instructions.
-func (b *Bridge) instruct(r *Rule, in *action.Instructions, eff *Effects) {
+// overlaps reports whether a rule of a table and priority overlaps m.
+func (b *Bridge) overlaps(t *table, m *flow.Match, prio int32) (yes bool) {
+	b.staged.read(func() { yes = t.cls.Overlap(m, prio, b.latest()) != nil })
+	return yes
+}
+
+// instruct gives r, which is or stands for was, new instructions.
+func (b *Bridge) instruct(r, was *Rule, in *action.Instructions, eff *Effects) {
 	b.meterRules(r, false)
 	b.unlinkGroups(r)
 	r.Instr = b.share(in)
 	b.linkGroups(r)
 	b.meterRules(r, true)
-	eff.changed(RuleModified, r)
+	ch := Change{Kind: RuleModified, Rule: r, Conjunctive: conjunctive(r.Instr) != was.Conjunctive()}
+	b.tables[r.Table].cls.SetSoft(r.cr, conjunctive(r.Instr))
+	if was != r {
+		ch.Was = was
+	}
+	eff.Changes = append(eff.Changes, ch)
 }
 
 func (b *Bridge) modify(m *openflow.FlowMod, now time.Time, eff *Effects) error {
@@ -93,7 +104,7 @@ func (b *Bridge) modify(m *openflow.FlowMod, now time.Time, eff *Effects) error 
 		Match: m.Match, Table: m.Table, OutPort: action.PortAny, OutGroup: action.GroupAny,
 		Cookie: m.Cookie, CookieMask: m.CookieMask,
 	}
-	rules := b.collect(&f, m.Command == openflow.FlowModifyStrict, m.Priority)
+	rules := b.selected(&f, m.Command == openflow.FlowModifyStrict, m.Priority)
 	if len(rules) == 0 {
 		if m.ModifyAdds {
 			return b.add(m, now, eff)
@@ -105,8 +116,8 @@ func (b *Bridge) modify(m *openflow.FlowMod, now time.Time, eff *Effects) error 
 			return err
 		}
 	}
-	for _, r := range rules {
-		b.undo.changing(r)
+	for _, was := range rules {
+		r := b.staged.mutable(was)
 		if m.ModifyCookie && m.NewCookie != ^uint64(0) {
 			r.Cookie = m.NewCookie
 		}
@@ -114,37 +125,59 @@ func (b *Bridge) modify(m *openflow.FlowMod, now time.Time, eff *Effects) error 
 		if m.Flags&openflow.FlagResetCounts != 0 {
 			r.Packets, r.Bytes = 0, 0
 		}
-		b.instruct(r, &m.Instructions, eff)
+		b.instruct(r, was, &m.Instructions, eff)
+		b.staged.pace()
 	}
 	return nil
 }
 
-// collect returns the rules that a filter selects, in the order of tables and
-// additions. Strict: only the rules with exactly the match and priority.
-func (b *Bridge) collect(f *openflow.FlowFilter, strict bool, prio uint16) (rules []*Rule) {
-	pick := func(cr *classifier.Rule[*Rule]) bool {
-		r := cr.Value
-		if (r.Cookie^f.Cookie)&f.CookieMask == 0 && !r.Hidden() &&
-			(f.OutPort == action.PortAny || outputs(r.Instr, f.OutPort)) &&
-			(f.OutGroup == action.GroupAny || groups(r.Instr, f.OutGroup)) {
-			rules = append(rules, r)
-		}
-		return true
+// selected returns the rules that a modification is for, in the order of tables and additions. Strict:
+// only those with exactly the match and priority.
+func (b *Bridge) selected(f *openflow.FlowFilter, strict bool, prio uint16) (rules []*Rule) {
+	if !strict {
+		b.staged.read(func() { rules = inOrder(b.pick(f, b.latest())) })
+		return rules
 	}
 	for n, t := range b.tables {
-		if t == nil || f.Table == openflow.TableAll && n == HiddenTable || f.Table != openflow.TableAll && n != int(f.Table) {
+		if t == nil || !covers(f, n) {
 			continue
 		}
-		if !strict {
-			if f.Match.Mask.Map() == 0 {
-				rules = slices.Grow(rules, t.cls.Len()) // most probably all
-			}
-			t.cls.Within(&f.Match, pick)
-		} else if cr := t.cls.Find(&f.Match, int32(prio)); cr != nil {
-			pick(cr)
+		if cr := t.cls.Find(&f.Match, int32(prio), b.latest()); cr != nil && selects(f, cr.Value) {
+			rules = append(rules, cr.Value)
 		}
 	}
-	return inOrder(rules)
+	return rules
+}
+
+// pick returns the rules of a version that a filter selects, in no particular order.
+func (b *Bridge) pick(f *openflow.FlowFilter, at classifier.Version) (rules []*Rule) {
+	for n, t := range b.tables {
+		if t == nil || !covers(f, n) {
+			continue
+		}
+		if f.Match.Mask.Map() == 0 {
+			rules = slices.Grow(rules, t.cls.Len()) // most probably all
+		}
+		t.cls.Within(&f.Match, at, func(cr *classifier.Rule[*Rule]) bool {
+			if selects(f, cr.Value) {
+				rules = append(rules, cr.Value)
+			}
+			return true
+		})
+	}
+	return rules
+}
+
+// covers reports whether a filter is for table n.
+func covers(f *openflow.FlowFilter, n int) bool {
+	return n == int(f.Table) || f.Table == openflow.TableAll && n != HiddenTable
+}
+
+// selects reports whether a filter selects r as far as its match does not matter.
+func selects(f *openflow.FlowFilter, r *Rule) bool {
+	return (r.Cookie^f.Cookie)&f.CookieMask == 0 && !r.Hidden() &&
+		(f.OutPort == action.PortAny || outputs(r.Instr, f.OutPort)) &&
+		(f.OutGroup == action.GroupAny || groups(r.Instr, f.OutGroup))
 }
 
 // inOrder sorts rules in place by table and addition.
@@ -245,7 +278,7 @@ func (b *Bridge) checkList(l action.List) (err error) {
 				err = ofp.BACBadArgument
 			}
 		case action.Group:
-			if b.groups[a.ID] == nil {
+			if b.group(a.ID) == nil {
 				err = ofp.BACBadOutGroup
 			}
 		case action.SetField:
@@ -290,10 +323,10 @@ func checkOutput(p action.Port) error {
 	return nil
 }
 
-// filtered returns the rules that a statistics request selects.
-func (b *Bridge) filtered(f *openflow.FlowFilter) ([]*Rule, error) {
+// checkFilter refuses the filter of a statistics request that is for no table.
+func checkFilter(f *openflow.FlowFilter) error {
 	if f.Table != openflow.TableAll && f.Table >= NumTables {
-		return nil, ofp.BRCBadTableId
+		return ofp.BRCBadTableId
 	}
-	return b.collect(f, false, 0), nil
+	return nil
 }

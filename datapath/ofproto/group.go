@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/weirswitch/weir/datapath/action"
+	"github.com/weirswitch/weir/datapath/classifier"
 	"github.com/weirswitch/weir/datapath/openflow"
 	"github.com/weirswitch/weir/datapath/openflow/ofp"
 )
@@ -30,8 +31,12 @@ type Group struct {
 	Created, Modified time.Time
 	Packets, Bytes    uint64
 
-	// How often each rule refers to it; the same map for all Groups of the number.
+	// How often each rule refers to it, as changes see it; the same map for all Groups of the
+	// number, until that is deleted.
 	rules map[*Rule]int
+
+	span  classifier.Span // versions of the Bridge that have it
+	older *Group          // of the versions before
 }
 
 // Bucket is a bucket of a Group; one that an insertion or removal of others
@@ -48,7 +53,22 @@ func (g *Group) Credit(packets, bytes uint64) { g.Packets += packets; g.Bytes +=
 func (b *Bucket) Credit(packets, bytes uint64) { b.Packets += packets; b.Bytes += bytes }
 
 // Group returns a group, or nil.
-func (b *Bridge) Group(id uint32) *Group { return b.groups[id] }
+func (b *Bridge) Group(id uint32) *Group {
+	for g := b.groups[id]; g != nil; g = g.older {
+		if g.span.In(b.version) {
+			return g
+		}
+	}
+	return nil
+}
+
+// group returns a group as changes see it, or nil.
+func (b *Bridge) group(id uint32) *Group {
+	if g := b.groups[id]; g != nil && g.span.Until == 0 {
+		return g
+	}
+	return nil
+}
 
 // groupIDs calls f for every group that instructions name.
 func groupIDs(in *action.Instructions, f func(id uint32)) {
@@ -62,7 +82,7 @@ func groupIDs(in *action.Instructions, f func(id uint32)) {
 
 func (b *Bridge) linkGroups(r *Rule) {
 	groupIDs(r.Instr, func(id uint32) {
-		if g := b.groups[id]; g != nil {
+		if g := b.group(id); g != nil {
 			g.rules[r]++
 		}
 	})
@@ -70,7 +90,7 @@ func (b *Bridge) linkGroups(r *Rule) {
 
 func (b *Bridge) unlinkGroups(r *Rule) {
 	groupIDs(r.Instr, func(id uint32) {
-		if g := b.groups[id]; g != nil {
+		if g := b.group(id); g != nil {
 			delete(g.rules, r)
 		}
 	})
@@ -87,7 +107,7 @@ func (b *Bridge) GroupMod(m *openflow.GroupMod, now time.Time) (eff Effects, err
 	case openflow.GroupDelete:
 		if m.Group == action.GroupAll {
 			b.deleteGroups(now, &eff)
-		} else if g := b.groups[m.Group]; g != nil {
+		} else if g := b.group(m.Group); g != nil {
 			b.deleteGroup(g, now, &eff)
 		}
 	case openflow.GroupInsertBucket:
@@ -100,26 +120,69 @@ func (b *Bridge) GroupMod(m *openflow.GroupMod, now time.Time) (eff Effects, err
 	return eff, err
 }
 
-// setGroup puts g, or nothing if it is nil, at id.
+// setGroup puts g, or nothing if it is nil, at id. In a bundle readers go on to see what was
+// there.
 func (b *Bridge) setGroup(id uint32, g *Group, eff *Effects) {
-	old := b.groups[id]
-	b.undo.note(func() { b.putGroup(id, old) })
-	b.putGroup(id, g)
-	if eff != nil {
-		eff.Groups = append(eff.Groups, id)
+	old, head := b.group(id), b.groups[id]
+	count := func(sign int) {
+		if old != nil {
+			b.ngroups -= sign
+			b.buckets -= sign * len(old.Buckets)
+		}
+		if g != nil {
+			b.ngroups += sign
+			b.buckets += sign * len(g.Buckets)
+		}
 	}
+	count(1)
+	eff.Groups = append(eff.Groups, id)
+	u := b.staged
+	if u == nil {
+		b.putGroup(id, g)
+		return
+	}
+	u.groups = append(u.groups, id)
+	seen := head
+	if head != nil && head.span.From == u.next {
+		seen = head.older // head itself nobody has seen
+	}
+	until := classifier.Version(0)
+	if seen != nil {
+		until = seen.span.Until
+		seen.span.Until = u.next
+	}
+	if g != nil {
+		g.span.From, g.older = u.next, seen
+		b.putGroup(id, g)
+	} else {
+		b.putGroup(id, seen)
+	}
+	u.note(func() {
+		count(-1)
+		if seen != nil {
+			seen.span.Until = until
+		}
+		b.putGroup(id, head)
+	})
 }
 
 func (b *Bridge) putGroup(id uint32, g *Group) {
-	if old := b.groups[id]; old != nil {
-		b.buckets -= len(old.Buckets)
-	}
 	if g == nil {
 		delete(b.groups, id)
-		return
+	} else {
+		b.groups[id] = g
 	}
-	b.groups[id] = g
-	b.buckets += len(g.Buckets)
+}
+
+// settleGroup forgets what of a group nobody sees any more.
+func (b *Bridge) settleGroup(id uint32) {
+	switch g := b.groups[id]; {
+	case g == nil:
+	case g.span.Until != 0:
+		delete(b.groups, id)
+	default:
+		g.span.From, g.older = 0, nil
+	}
 }
 
 // room refuses n buckets more than there may be.
@@ -144,9 +207,9 @@ func (b *Bridge) groupAdd(m *openflow.GroupMod, now time.Time, eff *Effects) err
 		return ofp.GMFCInvalidGroup
 	case m.Type > openflow.GroupTypeFF:
 		return ofp.GMFCBadType
-	case b.groups[m.Group] != nil:
+	case b.group(m.Group) != nil:
 		return ofp.GMFCGroupExists
-	case len(b.groups) >= MaxGroups:
+	case b.ngroups >= MaxGroups:
 		return ofp.GMFCOutOfGroups
 	}
 	if err := b.room(len(m.Buckets)); err != nil {
@@ -160,7 +223,7 @@ func (b *Bridge) groupAdd(m *openflow.GroupMod, now time.Time, eff *Effects) err
 }
 
 func (b *Bridge) groupModify(m *openflow.GroupMod, now time.Time, eff *Effects) error {
-	old := b.groups[m.Group]
+	old := b.group(m.Group)
 	switch {
 	case old == nil:
 		return ofp.GMFCUnknownGroup
@@ -192,7 +255,7 @@ func (g *Group) bucket(id uint32) int {
 
 // insertBuckets puts buckets behind the one named.
 func (b *Bridge) insertBuckets(m *openflow.GroupMod, now time.Time, eff *Effects) error {
-	old := b.groups[m.Group]
+	old := b.group(m.Group)
 	if old == nil {
 		return ofp.GMFCUnknownGroup
 	}
@@ -221,7 +284,7 @@ func (b *Bridge) insertBuckets(m *openflow.GroupMod, now time.Time, eff *Effects
 }
 
 func (b *Bridge) removeBuckets(m *openflow.GroupMod, now time.Time, eff *Effects) error {
-	old := b.groups[m.Group]
+	old := b.group(m.Group)
 	if old == nil {
 		return ofp.GMFCUnknownGroup
 	}
@@ -245,8 +308,11 @@ func (b *Bridge) removeBuckets(m *openflow.GroupMod, now time.Time, eff *Effects
 
 // deleteGroup removes a group and the rules that refer to it.
 func (b *Bridge) deleteGroup(g *Group, now time.Time, eff *Effects) {
-	for _, r := range slices.SortedFunc(maps.Keys(g.rules), bySeq) {
+	var rules []*Rule
+	b.staged.read(func() { rules = slices.SortedFunc(maps.Keys(g.rules), bySeq) })
+	for _, r := range rules {
 		b.remove(r, openflow.RemovedGroupDelete, now, eff)
+		b.staged.pace()
 	}
 	b.deleteLearned(now, eff)
 	b.setGroup(g.ID, nil, eff)
@@ -255,18 +321,26 @@ func (b *Bridge) deleteGroup(g *Group, now time.Time, eff *Effects) {
 func (b *Bridge) deleteGroups(now time.Time, eff *Effects) {
 	for _, g := range b.sortedGroups(action.GroupAll) {
 		b.deleteGroup(g, now, eff)
+		b.staged.pace()
 	}
 }
 
-// sortedGroups returns the group with a number, or all for GroupAll, by number.
+// sortedGroups returns the group with a number, or all for GroupAll, by number, as changes see them.
 func (b *Bridge) sortedGroups(id uint32) []*Group {
 	if id != action.GroupAll {
-		if g := b.groups[id]; g != nil {
+		if g := b.group(id); g != nil {
 			return []*Group{g}
 		}
 		return nil
 	}
-	return slices.SortedFunc(maps.Values(b.groups), func(x, y *Group) int { return cmp.Compare(x.ID, y.ID) })
+	gs := make([]*Group, 0, b.ngroups)
+	for _, g := range b.groups {
+		if g.span.Until == 0 {
+			gs = append(gs, g)
+		}
+	}
+	slices.SortFunc(gs, func(x, y *Group) int { return cmp.Compare(x.ID, y.ID) })
+	return gs
 }
 
 func (b *Bridge) groupDesc(id uint32) *openflow.GroupDescReply {

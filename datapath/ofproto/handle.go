@@ -5,6 +5,7 @@ package ofproto
 import (
 	"fmt"
 	"math"
+	"sync"
 	"time"
 
 	"github.com/weirswitch/weir/datapath/action"
@@ -29,7 +30,7 @@ func (b *Bridge) Handle(c ConnInfo, m openflow.Message, now time.Time) (replies 
 	case *openflow.FlowMod:
 		eff, err = b.flowMod(c, m, now)
 	case *openflow.Bundle:
-		return b.commit(c, m, now)
+		return b.Commit(c, m, now, nil, nil)
 	case *openflow.PacketOut:
 		if err = b.checkPacketOut(m); err == nil {
 			eff.Out = append(eff.Out, m)
@@ -168,7 +169,7 @@ const statsPart = 128
 
 func (b *Bridge) flowStats(m *openflow.FlowStatsRequest, now time.Time, one func(openflow.Message)) error {
 	all := &openflow.FlowStatsReply{Nicira: m.Nicira}
-	err := b.FlowStats(m, now, func(part *openflow.FlowStatsReply) { all.Flows = append(all.Flows, part.Flows...) })
+	err := b.FlowStats(m, now, nil, func(part *openflow.FlowStatsReply) { all.Flows = append(all.Flows, part.Flows...) })
 	if err == nil {
 		one(all)
 	}
@@ -177,15 +178,26 @@ func (b *Bridge) flowStats(m *openflow.FlowStatsRequest, now time.Time, one func
 
 // FlowStats answers m in parts of a bounded size, one at least; More is set in all but
 // the last. A part is valid only while it is being taken. The error is an ofp.Kind, and
-// comes before any part. It only reads.
-func (b *Bridge) FlowStats(m *openflow.FlowStatsRequest, now time.Time, take func(*openflow.FlowStatsReply)) error {
-	rules, err := b.filtered(&m.FlowFilter)
-	if err != nil {
+// comes before any part.
+//
+// It only reads. lk is held and given up between the parts; nil: the Bridge does not change. The
+// flows are those of the beginning: of a bundle committed meanwhile nothing shows, but other changes
+// of a rule do.
+func (b *Bridge) FlowStats(m *openflow.FlowStatsRequest, now time.Time, lk sync.Locker, take func(*openflow.FlowStatsReply)) error {
+	if err := checkFilter(&m.FlowFilter); err != nil {
 		return err
 	}
+	if lk == nil {
+		lk = noLock{}
+	}
+	lk.Lock()
+	rules := b.pick(&m.FlowFilter, b.version)
+	lk.Unlock()
+	rules = inOrder(rules)
 	flows := make([]openflow.FlowStats, min(statsPart, len(rules)))
 	for {
 		n := min(statsPart, len(rules))
+		lk.Lock()
 		for i, r := range rules[:n] {
 			f := &flows[i]
 			f.Table, f.Priority, f.Cookie = r.Table, uint16(r.Priority()), r.Cookie
@@ -196,19 +208,25 @@ func (b *Bridge) FlowStats(m *openflow.FlowStatsRequest, now time.Time, take fun
 		}
 		rules = rules[n:]
 		take(&openflow.FlowStatsReply{Nicira: m.Nicira, Flows: flows[:n], More: len(rules) > 0})
+		lk.Unlock()
 		if len(rules) == 0 {
 			return nil
 		}
 	}
 }
 
+// noLock is the lock of who has the Bridge for himself.
+type noLock struct{}
+
+func (noLock) Lock()   {}
+func (noLock) Unlock() {}
+
 func (b *Bridge) aggregate(m *openflow.AggregateRequest, one func(openflow.Message)) error {
-	rules, err := b.filtered(&m.FlowFilter)
-	if err != nil {
+	if err := checkFilter(&m.FlowFilter); err != nil {
 		return err
 	}
 	rep := &openflow.AggregateReply{Nicira: m.Nicira}
-	for _, r := range rules {
+	for _, r := range b.pick(&m.FlowFilter, b.version) {
 		rep.Packets += r.Packets
 		rep.Bytes += r.Bytes
 		rep.Flows++
@@ -222,10 +240,10 @@ func (b *Bridge) tableStats() *openflow.TableStatsReply {
 	for i := range VisibleTables {
 		s := openflow.TableStats{Table: uint8(i), Name: b.tableName(uint8(i)), MaxEntries: b.limits[uint8(i)].shownMax()}
 		if t := b.tables[i]; t != nil {
-			s.Active = uint32(t.cls.Len())
-			s.Lookups = t.matched + t.missed
-			s.Matched = t.matched
+			s.Active = uint32(t.n)
 		}
+		u := b.usage[i]
+		s.Lookups, s.Matched = u.matched+u.missed, u.matched
 		rep.Tables = append(rep.Tables, s)
 	}
 	return rep

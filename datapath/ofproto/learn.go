@@ -177,14 +177,14 @@ func (b *Bridge) Learned(l *Learn) (r *Rule, room bool) {
 		return nil, true
 	}
 	m := l.Match()
-	if cr := t.cls.Find(&m, int32(l.Priority)); cr != nil {
+	if cr := t.cls.Find(&m, int32(l.Priority), b.version); cr != nil {
 		return cr.Value, true
 	}
 	if l.Limit == 0 {
 		return nil, true
 	}
 	n := uint32(0)
-	for r := range t.rules() {
+	for r := range t.rules(b.version) {
 		if r.Cookie == l.Cookie && !r.Hidden() {
 			if n++; n >= l.Limit {
 				return nil, false
@@ -235,6 +235,9 @@ func (b *Bridge) Learn(l *Learn, seen, now time.Time) (eff Effects, err error) {
 // ShortenTimeouts is what fin_timeout does when a connection ends: r's timeouts, in seconds, become
 // these if they are longer or none; 0: not that one.
 func (b *Bridge) ShortenTimeouts(r *Rule, idle, hard uint16) {
+	for r.heir != nil {
+		r = r.heir
+	}
 	t := b.table(r.Table)
 	if t == nil {
 		return
@@ -251,7 +254,7 @@ func (b *Bridge) ShortenTimeouts(r *Rule, idle, hard uint16) {
 		return
 	}
 	m := r.Match()
-	if cr := t.cls.Find(&m, r.Priority()); cr == nil || cr.Value != r {
+	if cr := t.cls.Find(&m, r.Priority(), b.version); cr == nil || cr.Value != r {
 		return // it is gone
 	}
 	b.setExpiry(r)
@@ -296,7 +299,7 @@ func (b *Bridge) deleteLearned(now time.Time, eff *Effects) {
 			continue // it has come back
 		}
 		f := openflow.FlowFilter{Table: k.table, OutPort: action.PortAny, OutGroup: action.GroupAny, Cookie: k.cookie, CookieMask: ^uint64(0)}
-		b.removeAll(b.collect(&f, false, 0), openflow.RemovedDelete, now, eff)
+		b.removeAll(b.selected(&f, false, 0), openflow.RemovedDelete, now, eff)
 	}
 	b.orphans = nil
 }

@@ -259,7 +259,7 @@ func TestModel(t *testing.T) {
 					f := m[r.IntN(len(m))]
 					f.packets++
 					f.used = now
-					b.tables[f.table].cls.Find(&f.match, int32(f.prio)).Value.Credit(1, 0, now)
+					b.tables[f.table].cls.Find(&f.match, int32(f.prio), b.version).Value.Credit(1, 0, now)
 				}
 			default:
 				fm := randomMod(r)

@@ -41,7 +41,7 @@ func (b *Bridge) notNormal(in action.Port, table uint8, depth int) string {
 	on.SetU64(flow.FieldInPort, uint64(in))
 	// The rule that takes whatever comes on the port, if there is one; those below it do not matter.
 	var rest *Rule
-	for r := range t.rules() {
+	for r := range t.rules(b.version) {
 		if (rest == nil || r.Priority() > rest.Priority()) && r.Overlaps(&on) && takesAll(r) {
 			rest = r
 		}
@@ -52,7 +52,7 @@ func (b *Bridge) notNormal(in action.Port, table uint8, depth int) string {
 	if why := b.leadsElsewhere(rest, in, depth); why != "" {
 		return why
 	}
-	for r := range t.rules() {
+	for r := range t.rules(b.version) {
 		// Of rules of equal priority OpenFlow leaves open which one wins.
 		if r == rest || r.Priority() < rest.Priority() || !r.Overlaps(&on) {
 			continue

@@ -94,9 +94,9 @@ func TestNotNormalTwin(t *testing.T) {
 				var wc flow.Mask
 				k.SetU64(flow.FieldInPort, port)
 				k.SetU64(flow.FieldEthDst, dst)
-				rule := b.Lookup(0, &k, &wc)
+				rule, _ := b.Lookup(0, &k, &wc)
 				if rule != nil && rule.Instr.HasGoto {
-					rule = b.Lookup(1, &k, &wc)
+					rule, _ = b.Lookup(1, &k, &wc)
 				}
 				all = all && rule != nil && len(rule.Instr.Apply) == 1 && rule.Instr.Apply[0] == toNormal.Apply[0]
 			}

@@ -109,7 +109,7 @@ func TestDefaultFlow(t *testing.T) {
 	b := New(nil)
 	var k flow.Key
 	forwards := func() bool {
-		r := b.Lookup(0, &k, nil)
+		r, _ := b.Lookup(0, &k, nil)
 		return r != nil && outputs(r.Instr, action.PortNormal)
 	}
 	b.Reset(false, false, t0)

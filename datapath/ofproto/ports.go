@@ -74,27 +74,41 @@ func (b *Bridge) SetPorts(want []openflow.PortDesc, now time.Time) (eff Effects)
 
 // portMod changes the settings of a port (OpenFlow 1.3, A.3.4.3).
 func (b *Bridge) portMod(m *openflow.PortMod) (eff Effects, err error) {
+	if err = b.checkPortMod(m); err == nil {
+		b.setPortConfig(m, &eff)
+	}
+	return eff, err
+}
+
+func (b *Bridge) checkPortMod(m *openflow.PortMod) error {
 	p := b.ports[m.No]
 	if p == nil {
-		return eff, ofp.PMFCBadPort
+		return ofp.PMFCBadPort
 	}
 	if m.HWAddr != p.HWAddr {
-		return eff, ofp.PMFCBadHwAddr
+		return ofp.PMFCBadHwAddr
 	}
+	return nil
+}
+
+// setPortConfig does what a message says that has been checked.
+func (b *Bridge) setPortConfig(m *openflow.PortMod, eff *Effects) {
 	const known = openflow.ConfigDown | openflow.ConfigNoRecv | openflow.ConfigNoRecvSTP |
 		openflow.ConfigNoFlood | openflow.ConfigNoFwd | openflow.ConfigNoPacketIn
+	p := b.ports[m.No]
 	toggle := (m.Config ^ p.Config) & m.Mask & known
 	if toggle == 0 {
-		return eff, nil
+		return
 	}
-	b.undo.note(func() { p.Config ^= toggle })
 	p.Config ^= toggle
 	if toggle&openflow.ConfigDown != 0 {
-		eff.PortDown = map[action.Port]bool{m.No: p.Config&openflow.ConfigDown != 0}
+		if eff.PortDown == nil {
+			eff.PortDown = make(map[action.Port]bool)
+		}
+		eff.PortDown[m.No] = p.Config&openflow.ConfigDown != 0
 	}
-	eff.Ports = []action.Port{m.No}
+	eff.Ports = append(eff.Ports, m.No)
 	eff.Async = append(eff.Async, &openflow.PortStatus{Reason: openflow.PortModified, Desc: p.PortDesc})
-	return eff, nil
 }
 
 func (b *Bridge) descs() []openflow.PortDesc {

@@ -109,7 +109,7 @@ func (b *Bridge) setEvictor(tab uint8, l *limits, anew bool) {
 	case l.evictor == nil || anew:
 		l.evictor = newEvictor(l.cfg.Groups)
 		if t := b.tables[tab]; t != nil {
-			for r := range t.rules() {
+			for r := range t.rules(b.version) {
 				l.evictor.add(r)
 			}
 		}
@@ -119,7 +119,7 @@ func (b *Bridge) setEvictor(tab uint8, l *limits, anew bool) {
 // makeRoom evicts until there is room for extra rules; false: there is not, and what could be
 // evicted has been.
 func (b *Bridge) makeRoom(l *limits, t *table, extra int, now time.Time, eff *Effects) bool {
-	for t.cls.Len()+extra > l.max() {
+	for t.n+extra > l.max() {
 		if l == nil || l.evictor == nil {
 			return false
 		}
@@ -128,6 +128,7 @@ func (b *Bridge) makeRoom(l *limits, t *table, extra int, now time.Time, eff *Ef
 			return false
 		}
 		b.remove(r, openflow.RemovedEviction, now, eff)
+		b.staged.pace()
 	}
 	return true
 }
@@ -145,18 +146,14 @@ func (b *Bridge) ranked(r *Rule, gone bool) {
 	}
 }
 
-// counted is ranked for a rule that came or went; it reports vacancy.
-func (b *Bridge) counted(r *Rule, gone bool, eff *Effects) {
+// vacancy reports that of a table in which a rule came or went, if somebody wants to know.
+func (b *Bridge) vacancy(r *Rule, eff *Effects) {
 	l := b.limits[r.Table]
-	if l == nil {
-		return
-	}
-	b.ranked(r, gone)
-	if !l.vacancy {
+	if l == nil || !l.vacancy {
 		return
 	}
 	v, was := b.free(r.Table), l.low
-	b.undo.note(func() { l.low = was })
+	b.staged.note(func() { l.low = was })
 	switch {
 	case !l.low && v < l.down:
 		l.low = true

@@ -119,7 +119,7 @@ func TestEviction(t *testing.T) {
 			})
 			want := victim(b, cfg.Groups)
 			was := b.Rules(0)
-			replaces := b.table(0) != nil && b.table(0).cls.Find(&m.Match, int32(m.Priority)) != nil
+			replaces := b.table(0) != nil && b.table(0).cls.Find(&m.Match, int32(m.Priority), b.version) != nil
 			eff, err := b.FlowMod(m, now)
 			var gone []uint16
 			for _, a := range eff.Async {

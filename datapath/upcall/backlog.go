@@ -258,7 +258,17 @@ func (x *index) look() {
 func (x *index) lookFor(r, old *ofproto.Rule, l *depList) {
 	match := r.Match()
 	// Who hits r was translated when r was there.
-	if old == r || old != nil && (old.Priority() > r.Priority() || !old.Overlaps(&match)) {
+	if old == r {
+		return
+	}
+	if old != nil && old.Conjunctive() {
+		// Those in this list may have been searched for with another conj_id than 0, and the outcome
+		// of that can be of any priority: whether r and old have packets in common is all that counts.
+		match.Mask.Clear(flow.FieldConjID)
+		if !old.Overlaps(&match) {
+			return
+		}
+	} else if old != nil && (old.Priority() > r.Priority() || !old.Overlaps(&match)) {
 		return
 	}
 	start := xlate.Constant()

@@ -139,6 +139,7 @@ func (s *Switch) Apply(c Config, now time.Time) error {
 	var out []message
 	s.maxIdle.Store(int64(cmp.Or(c.MaxIdle, s.opt.MaxIdle)))
 	s.setFlowLimit(cmp.Or(c.FlowLimit, s.opt.FlowLimit))
+	s.changes.Lock()
 	s.mu.Lock()
 	want := make(map[string]bool)
 	for i := range c.Bridges {
@@ -168,6 +169,7 @@ func (s *Switch) Apply(c Config, now time.Time) error {
 	}
 	s.link()
 	s.mu.Unlock()
+	s.changes.Unlock()
 	s.settle(true)
 	for i := range out {
 		s.deliver(out[i].bridge, &out[i].eff)

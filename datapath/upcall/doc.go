@@ -7,8 +7,12 @@
 //
 // # State and locks
 //
-// Four things, each with its lock, taken in this order:
+// Five things, each with its lock, taken in this order:
 //
+//  0. Switch.changes is held by who changes the tables or the set of bridges for a controller or a
+//     configuration, from the beginning to the end. A bundle keeps it while it gives Switch.mu up every
+//     64 changes. Packets that change tables (learn, fin_timeout) do without it: they hold Switch.mu for
+//     writing, and what they do to a bridge whose bundle is being committed is postponed until that is.
 //  1. Switch.mu guards what translation reads: bridges, ports, tables, MAC
 //     tables. Translations run under the read lock, at the same time; everything that changes the
 //     state, counters of rules included, holds the write lock.
@@ -26,7 +30,8 @@
 // A translation and the installation of its result (in the datapath and in the
 // index) happen under one hold of Switch.mu. A change happens under the write lock and puts
 // its dependants into the backlog before it lets go; for a new rule it puts the rule there, whose
-// dependants are looked for later. What is taken from the backlog is translated, and the
+// dependants are looked for later. (A bundle is published under the write lock and then fills the backlog in pieces: until
+// its commit is answered, megaflows may be as they were before it.) What is taken from the backlog is translated, and the
 // result is in the datapath, under one hold of the read lock. So at any time a megaflow is
 // right, or in the backlog, or one of those that a rule in the backlog will find. There
 // is no version to compare and no flow that is "probably" right.
@@ -47,11 +52,13 @@
 //
 // # Dependants
 //
-// Each megaflow is in a list for every rule that it hit (or table that it missed), every
+// Each megaflow is in a list for every rule that it hit (or table that it missed) or whose clause of a
+// conjunction it considered, every
 // address that it looked up, every port that it looked at, and for flooding. What
 // changed selects the lists; for a new rule these are the lists of its table whose rule is not
 // of a higher priority and overlaps it, filtered by the megaflow's own key
-// where actions have not changed that. Only what is left is translated. New rules of a
+// where actions have not changed that. (Of a conjunctive rule's list the priority says nothing: with it, any rule may
+// win.) Only what is left is translated. New rules of a
 // table that wait together are looked for together; if they are many, all megaflows that searched
 // the table are translated, which costs less: a burst of rules, or a bundle, costs some rounds.
 //

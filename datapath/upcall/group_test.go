@@ -131,12 +131,15 @@ func randomBuckets(r *rand.Rand) (bs []openflow.Bucket) {
 }
 
 // bundle commits some random modifications, of which one may be refused.
-func (l *lab) bundle(r *rand.Rand) {
+func (l *lab) bundle(r *rand.Rand, mod func(*rand.Rand) openflow.FlowMod) {
 	l.t.Helper()
 	proto := openflow.Proto{Version: ofp.V15}
 	b := &openflow.Bundle{Proto: proto}
 	for range 1 + r.IntN(4) {
 		m := grouped(r)
+		if r.IntN(2) == 0 {
+			m = mod(r)
+		}
 		m.BufferID, m.OutPort, m.OutGroup = openflow.NoBuffer, action.PortAny, action.GroupAny
 		raw, err := openflow.Encode(proto, 1, &openflow.BundleAdd{Msg: &m})
 		if err != nil {

@@ -265,7 +265,11 @@ func (x *index) snapshot() []*megaflow {
 
 // link enters what a translation depended on for f. x.mu is held.
 func (x *index) link(f *megaflow, r *xlate.Result) {
-	nodes := make([]depNode, 0, len(r.Hits)+len(r.Deps))
+	n := len(r.Hits) + len(r.Deps)
+	for i := range r.Hits {
+		n += len(r.Hits[i].Soft)
+	}
+	nodes := make([]depNode, 0, n) // lists point into it
 	byRule := func(br *xlate.Bridge, table uint8, r *ofproto.Rule) *depList {
 		tk := tableKey{br, table}
 		t := x.tables[tk]
@@ -290,11 +294,16 @@ func (x *index) link(f *megaflow, r *xlate.Result) {
 	}
 	for i := range r.Hits {
 		h := &r.Hits[i]
-		l := byRule(h.Bridge, h.Table, h.Rule)
-		if l.head != nil && l.head.m == f && l.head.changed == h.Changed {
-			continue // the same search twice
+		search := func(r *ofproto.Rule) {
+			l := byRule(h.Bridge, h.Table, r)
+			if l.head == nil || l.head.m != f || l.head.changed != h.Changed { // else the same search twice
+				enter(l, h.Changed)
+			}
 		}
-		enter(l, h.Changed)
+		search(h.Rule)
+		for _, r := range h.Soft {
+			search(r)
+		}
 	}
 	for _, d := range r.Deps {
 		if d.Kind == xlate.DepLearned {

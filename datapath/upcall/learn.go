@@ -67,6 +67,10 @@ func (s *Switch) learnFlows(l []xlate.FlowLearn, seen, now time.Time, outs *[]de
 		if b == nil {
 			continue
 		}
+		if b.x.OF.Committing() {
+			s.postpone(entry{used: seen, effects: &effects{flows: []xlate.FlowLearn{f}}})
+			continue
+		}
 		eff, err := b.x.OF.Learn(f.Flow, seen, now)
 		if err != nil {
 			s.count.notLearned.Add(1)
@@ -76,6 +80,19 @@ func (s *Switch) learnFlows(l []xlate.FlowLearn, seen, now time.Time, outs *[]de
 		changed = s.report(b, &eff, outs) || changed
 	}
 	return changed
+}
+
+// maxPostponed bounds what packets do to tables while a bundle is committed; above it they do not.
+const maxPostponed = 4096
+
+// postpone keeps what packets do to the tables of a bridge until its bundle is committed. s.mu is
+// held for writing.
+func (s *Switch) postpone(e entry) {
+	if len(s.postponed) >= maxPostponed {
+		s.count.notLearned.Add(1)
+		return
+	}
+	s.postponed = append(s.postponed, e)
 }
 
 // report is apply for a change that no message asked for; it reports whether there was one.
@@ -98,6 +115,10 @@ func (s *Switch) owe(l ledger, now time.Time) {
 			s.learnFlows(e.effects.flows, e.used, now, &outs)
 			if e.fin {
 				for _, f := range e.effects.fins {
+					if f.Bridge.OF.Committing() {
+						s.postpone(entry{used: e.used, effects: &effects{fins: []xlate.Fin{f}}, fin: true})
+						continue
+					}
 					f.Bridge.OF.ShortenTimeouts(f.Rule, f.Idle, f.Hard)
 				}
 			}

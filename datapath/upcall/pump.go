@@ -23,6 +23,16 @@ func (s *Switch) Tick(now time.Time) {
 	s.adaptFlowLimit(s.opt.Now().Sub(start))
 
 	s.mu.Lock()
+	for _, b := range s.bridges {
+		ch := b.x.FDB.Expire(now)
+		s.ix.mu.Lock()
+		s.moved(b.x, ch)
+		s.ix.mu.Unlock()
+	}
+	s.mu.Unlock()
+
+	s.changes.Lock() // rules do not expire while a bundle is committed
+	s.mu.Lock()
 	var outs []delivery
 	for name, b := range s.bridges {
 		eff := b.x.OF.Expire(now)
@@ -30,11 +40,9 @@ func (s *Switch) Tick(now time.Time) {
 		if len(eff.Async) > 0 {
 			outs = append(outs, delivery{name, eff})
 		}
-		s.ix.mu.Lock()
-		s.moved(b.x, b.x.FDB.Expire(now))
-		s.ix.mu.Unlock()
 	}
 	s.mu.Unlock()
+	s.changes.Unlock()
 	s.settle(false)
 	s.tell(outs)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/weirswitch/weir/datapath/dpif"
 	"github.com/weirswitch/weir/datapath/l2/fdb"
 	"github.com/weirswitch/weir/datapath/ofproto"
+	"github.com/weirswitch/weir/datapath/openflow"
 	"github.com/weirswitch/weir/datapath/xlate"
 )
 
@@ -42,16 +43,7 @@ func (s *Switch) affected(br *xlate.Bridge, eff *ofproto.Effects) {
 		s.ix.all()
 		return
 	}
-	for _, c := range eff.Changes {
-		if c.Kind == ofproto.RuleAdded {
-			s.ix.takenBy(br, c.Rule)
-		} else {
-			s.ix.users(br, c.Rule)
-		}
-	}
-	for _, c := range eff.Changes {
-		s.ix.room(br, c)
-	}
+	s.changed(br, eff.Changes)
 	for _, id := range eff.Groups {
 		s.ix.dependants(depKey{br: br, kind: xlate.DepGroup, port: action.Port(id)})
 	}
@@ -62,6 +54,50 @@ func (s *Switch) affected(br *xlate.Bridge, eff *ofproto.Effects) {
 		s.ix.dependants(depKey{br: br, kind: xlate.DepPort, port: no})
 		s.ix.dependants(depKey{br: br, kind: xlate.DepFlood})
 	}
+}
+
+// changed adds the megaflows that could differ after changes of rules. s.ix.mu is held.
+func (s *Switch) changed(br *xlate.Bridge, changes []ofproto.Change) {
+	for _, c := range changes {
+		if c.Kind == ofproto.RuleAdded || c.Conjunctive {
+			s.ix.takenBy(br, c.Rule)
+		}
+		switch {
+		case c.Kind == ofproto.RuleAdded:
+		case c.Was != nil:
+			s.ix.users(br, c.Was)
+		default:
+			s.ix.users(br, c.Rule)
+		}
+		s.ix.room(br, c)
+	}
+}
+
+// changeChunk is how many changes of rules of a bundle are looked at in one hold of the locks.
+const changeChunk = 256
+
+// commit commits a bundle while translations go on: they see the tables as they were until all of
+// it is there. s.changes is held, and no other lock.
+func (s *Switch) commit(b *bridge, c ofproto.ConnInfo, m *openflow.Bundle, now time.Time) ([]openflow.Message, ofproto.Effects) {
+	return b.x.OF.Commit(c, m, now, &s.mu, func(eff *ofproto.Effects) {
+		for part := range slices.Chunk(eff.Changes, changeChunk) {
+			s.mu.Lock()
+			s.ix.mu.Lock()
+			if len(s.ix.byID) > 0 {
+				s.changed(b.x, part)
+			}
+			s.ix.mu.Unlock()
+			s.mu.Unlock()
+		}
+		if len(eff.Changes) > 0 {
+			tell(s.tablesChanged)
+		}
+		rest := *eff
+		rest.Changes = nil
+		s.mu.Lock()
+		s.apply(b, &rest)
+		s.mu.Unlock()
+	})
 }
 
 // moved adds the megaflows that looked up addresses whose port changed. s.ix.mu is held.

@@ -91,10 +91,13 @@ type Switch struct {
 	dp  dpif.Datapath
 	opt Options
 
+	changes  sync.Mutex // before mu, see the package comment
 	mu       sync.RWMutex
 	bridges  map[string]*bridge
 	byDP     map[dpif.Port]*xlate.Port
 	lastPump time.Time
+	// What packets did to the tables of a bridge while a bundle was committed.
+	postponed ledger
 
 	epoch   time.Time // when the Switch was made
 	workers atomic.Int32
@@ -223,15 +226,28 @@ func (s *Switch) Handle(name string, c ofproto.ConnInfo, m openflow.Message, now
 	if req, ok := m.(*openflow.PortStatsRequest); ok {
 		return s.portStats(name, c, req, now)
 	}
-	s.mu.Lock()
-	b, err := s.bridge(name)
+	s.changes.Lock()
+	b, err := s.bridge(name) // bridges come and go under both locks
 	if err != nil {
-		s.mu.Unlock()
+		s.changes.Unlock()
 		return []openflow.Message{&openflow.Error{Kind: ofp.BRCEperm, Data: []byte(err.Error())}}
 	}
-	replies, eff := b.x.OF.Handle(c, m, now)
-	s.apply(b, &eff)
-	s.mu.Unlock()
+	var replies []openflow.Message
+	var eff ofproto.Effects
+	var late ledger
+	if bundle, ok := m.(*openflow.Bundle); ok {
+		replies, eff = s.commit(b, c, bundle, now)
+		s.mu.Lock()
+		late, s.postponed = s.postponed, nil
+		s.mu.Unlock()
+	} else {
+		s.mu.Lock()
+		replies, eff = b.x.OF.Handle(c, m, now)
+		s.apply(b, &eff)
+		s.mu.Unlock()
+	}
+	s.changes.Unlock()
+	s.owe(late, now)
 	_, barrier := m.(*openflow.BarrierRequest)
 	s.settle(barrier)
 	s.deliver(b.x.Name, &eff)
@@ -246,12 +262,12 @@ func (s *Switch) Handle(name string, c ofproto.ConnInfo, m openflow.Message, now
 func (s *Switch) FlowStats(name string, m *openflow.FlowStatsRequest, now time.Time, take func(*openflow.FlowStatsReply)) error {
 	s.freshen(m, now)
 	s.mu.RLock()
-	defer s.mu.RUnlock()
 	b, err := s.bridge(name)
+	s.mu.RUnlock()
 	if err != nil {
 		return fmt.Errorf("%w: %w", err, ofp.BRCEperm)
 	}
-	return b.x.OF.FlowStats(m, now, take)
+	return b.x.OF.FlowStats(m, now, s.mu.RLocker(), take)
 }
 
 // freshen brings counters up to date where the answer to m shows them.

@@ -536,6 +536,7 @@ func TestNoStale(t *testing.T) {
 		rounds = 8
 	}
 	var flows, reval, replaced, deleted uint64
+	conj := 0
 	for round := range rounds {
 		r := rand.New(rand.NewPCG(*seed, uint64(round)))
 		l := newLab(t, Options{})
@@ -547,9 +548,13 @@ func TestNoStale(t *testing.T) {
 				l.dp.receive(l.s, dpif.Port(11+r.IntN(4)), randomFrame(r))
 			}
 			l.dp.take()
+			mod := randomMod
+			if round%2 == 1 && r.IntN(2) == 0 {
+				mod = conjMod
+			}
 			switch r.IntN(11) {
 			case 0, 1, 2, 3:
-				l.flowMod([]string{"br0", "br0", "br1"}[r.IntN(3)], randomMod(r))
+				l.flowMod([]string{"br0", "br0", "br1"}[r.IntN(3)], mod(r))
 			case 8:
 				l.flowMod("br0", grouped(r))
 			case 9:
@@ -561,7 +566,7 @@ func TestNoStale(t *testing.T) {
 					l.applyConfig()
 					break
 				}
-				l.bundle(r)
+				l.bundle(r, mod)
 			case 4:
 				p := &l.cfg.Bridges[0].Ports[r.IntN(4)]
 				p.VLAN = xlate.VLAN{Mode: xlate.VLANMode(r.IntN(4)), Tag: uint16(10 * r.IntN(3))}
@@ -583,6 +588,7 @@ func TestNoStale(t *testing.T) {
 				}
 			}
 			l.checkAll(r)
+			conj += l.conjunctions()
 			if l.dp.clash != "" {
 				t.Fatalf("round %d: overlapping megaflows disagree: %s", round, l.dp.clash)
 			}
@@ -594,7 +600,11 @@ func TestNoStale(t *testing.T) {
 			t.Fatalf("the index is not empty after Flush: %d %d %d %d %d", len(x.byID), len(x.byHash), len(x.masks), len(x.deps), len(x.tables))
 		}
 	}
-	t.Logf("%d megaflows installed, %d revalidated, %d replaced, %d deleted", flows, reval, replaced, deleted)
+	t.Logf("%d megaflows installed, %d revalidated, %d replaced, %d deleted; %d times one of a conjunction was held against it",
+		flows, reval, replaced, deleted, conj)
+	if conj == 0 {
+		t.Error("no conjunction was matched")
+	}
 }
 
 // TestRace lets packets and changes run at the same time; afterwards nothing may be stale.

@@ -75,7 +75,7 @@
 //
 // Not there yet, and refused by package ofproto or ended with ErrUnsupported:
 // MPLS push and pop, truncated output, queues (a queue is ignored, as the stock
-// switch does where the device has none), conjunction (such a rule does nothing).
+// switch does where the device has none).
 //
 // Where the stock switch loses something, ours does not follow: it keeps more than two tags, and the
 // inner tag in NORMAL where push_vlan made the outer with VID 0; it rewrites IP headers with

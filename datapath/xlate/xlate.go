@@ -38,6 +38,9 @@ type Hit struct {
 	// Changed has bit i set if word i of the key that was searched for may differ from the
 	// packet's: a filter by the packet's key must leave it out.
 	Changed uint64
+	// Soft are the conjunctive rules that were considered. Changed then has the word of conj_id,
+	// which is not zero in the last search.
+	Soft []*ofproto.Rule
 }
 
 // DepKind says what else a translation depended on.
@@ -410,7 +413,10 @@ func (c *ctx) lookup(inPort action.Port, tab uint8) (r *ofproto.Rule, drop bool)
 		}
 	}
 	var m flow.Mask
-	r = c.br.OF.Lookup(tab, &key, &m)
+	r, soft := c.br.OF.Lookup(tab, &key, &m)
+	if soft != nil {
+		changed |= 1 << flow.FieldConjID.Info().Word
+	}
 	if mode != openflow.FragNXMatch && mode != openflow.FragDrop {
 		if !m.Get(flow.FieldTPSrc).IsZero() || !m.Get(flow.FieldTPDst).IsZero() {
 			c.needField(flow.FieldIPFrag, flow.Ones(8))
@@ -420,8 +426,8 @@ func (c *ctx) lookup(inPort action.Port, tab uint8) (r *ofproto.Rule, drop bool)
 			}
 		}
 	}
-	c.need(&m)
-	c.res.Hits = append(c.res.Hits, Hit{Bridge: c.br, Rule: r, Table: tab, Changed: changed})
+	c.need(&m) // of conj_id nothing: it is a constant
+	c.res.Hits = append(c.res.Hits, Hit{Bridge: c.br, Rule: r, Table: tab, Changed: changed, Soft: soft})
 	return r, false
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/weirswitch/weir/cmd/internal/appctl"
 	"github.com/weirswitch/weir/cmd/internal/demo"
 	"github.com/weirswitch/weir/cmd/internal/ofctl"
+	"github.com/weirswitch/weir/cmd/internal/offload"
 	"github.com/weirswitch/weir/cmd/internal/ovsdbclient"
 	"github.com/weirswitch/weir/cmd/internal/switchd"
 	"github.com/weirswitch/weir/cmd/internal/vsctl"
@@ -20,6 +21,7 @@ func tools() []tool {
 		{"ovs-ofctl", "ask and change an OpenFlow switch", ofctl.Main},
 		{"ovs-appctl", "ask and command a running daemon", appctl.Main},
 		{"ovsdb-client", "talk to a database server", ovsdbclient.Main},
+		{"offload", "who forwards what arrives on each port of a switch chip, and why", offload.Main},
 		{"version", "print the version", printVersion},
 	}
 }

@@ -43,6 +43,9 @@ type Options struct {
 	// Async takes messages for controllers. It is called without locks, packet-ins
 	// from a goroutine of Run, and should not block.
 	Async func(a Async)
+	// Barrier is called, without locks, before a barrier of a controller is answered, when every
+	// megaflow is right; nil: nothing. Who has put more than megaflows somewhere makes that right, too.
+	Barrier func(bridge string)
 	// PortDown sets a port's device down or up, as a controller asked; nil: nothing.
 	PortDown func(bridge, port string, down bool)
 	// PortStats returns the counters of a port's device; nil, or false: those of the
@@ -250,6 +253,9 @@ func (s *Switch) Handle(name string, c ofproto.ConnInfo, m openflow.Message, now
 	s.owe(late, now)
 	_, barrier := m.(*openflow.BarrierRequest)
 	s.settle(barrier)
+	if barrier && s.opt.Barrier != nil {
+		s.opt.Barrier(name)
+	}
 	s.deliver(b.x.Name, &eff)
 	for _, m := range eff.Out {
 		s.packetOut(name, m, now)

@@ -146,12 +146,21 @@ func (r *reconciler) notNormal(s *wanted.Switch, bridge string) map[string]strin
 
 // bridgeChips brings the kernel bridges to what assign has decided, when the datapaths have given up what is not theirs.
 // It reports whether a port was refused, so that the run is to be done again.
-func (r *reconciler) bridgeChips(now time.Time) (again bool) {
+func (r *reconciler) bridgeChips(plan *wanted.Plan, now time.Time) (again bool) {
 	o := &r.offload
 	if o.chips == nil || o.broken != "" {
 		return false
 	}
 	refused, notes, err := o.chips.Apply(o.now.Bridges)
+	bridged := map[string][]action.Port{}
+	for i := range plan.Bridges {
+		for _, ps := range plan.Bridges[i].Ports {
+			if ps.Bridged() && ps.No != 0 {
+				bridged[plan.Bridges[i].Name] = append(bridged[plan.Bridges[i].Name], action.Port(ps.No))
+			}
+		}
+	}
+	r.bridged.Store(&bridged)
 	if err != nil {
 		r.failed("configure kernel bridges for switch chips", err)
 	}
@@ -265,6 +274,33 @@ func (r *reconciler) heed(ctx context.Context, t *tier) {
 			}
 			r.Moved()
 		}
+	}
+}
+
+// barrierWait bounds how long a controller's barrier waits for the chips.
+const barrierWait = 2 * time.Second
+
+// barrier returns when no chip forwards any more what a rule of the bridge has been added for.
+func (r *reconciler) barrier(t *tier, bridge string) {
+	ports := r.bridged.Load()
+	if ports == nil || len((*ports)[bridge]) == 0 {
+		return
+	}
+	why, err := t.sw.NotNormal(bridge)
+	if err != nil || !slices.ContainsFunc((*ports)[bridge], func(no action.Port) bool { return why[no] != "" }) {
+		return
+	}
+	done := make(chan struct{})
+	late := time.NewTimer(barrierWait)
+	defer late.Stop()
+	select {
+	case r.asked <- func() { defer close(done); r.reconcile(false) }:
+	case <-late.C:
+		return
+	}
+	select {
+	case <-done:
+	case <-late.C:
 	}
 }
 

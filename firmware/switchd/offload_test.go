@@ -166,6 +166,11 @@ func TestOffload(t *testing.T) {
 		t.Errorf("sw2 is attached as %+v, members %s", b.attached["sw2"], c.members())
 	}
 	mod.Command = openflow.FlowDelete
+	ops = b.ops
+	sw.Handle("br0", ofproto.ConnInfo{}, &openflow.BarrierRequest{}, clock) // has nothing to wait for
+	if b.ops != ops {
+		t.Error("a barrier made a run")
+	}
 	sw.Handle("br0", ofproto.ConnInfo{}, &mod, clock)
 	run()
 	if c.members() != "sw1 " || b.offload.again == nil {
@@ -176,6 +181,20 @@ func TestOffload(t *testing.T) {
 	if c.members() != "sw1 sw2 " || b.offload.again != nil {
 		t.Errorf("members %s after the hold time", c.members())
 	}
+
+	// A barrier is answered when the chip has given the port up.
+	mod.Command = openflow.FlowAdd
+	sw.Handle("br0", ofproto.ConnInfo{}, &mod, clock)
+	go func() { (<-b.asked)() }() // as run does
+	sw.Handle("br0", ofproto.ConnInfo{}, &openflow.BarrierRequest{}, clock)
+	if c.members() != "sw1 " {
+		t.Errorf("members %s behind a barrier", c.members())
+	}
+	mod.Command = openflow.FlowDelete
+	sw.Handle("br0", ofproto.ConnInfo{}, &mod, clock)
+	run()
+	clock = clock.Add(chip.HoldTime)
+	run()
 
 	// The kernel refuses.
 	c.refuse["sw1"] = "no room"

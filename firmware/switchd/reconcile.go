@@ -10,8 +10,10 @@ import (
 	"maps"
 	"runtime/debug"
 	"slices"
+	"sync/atomic"
 	"time"
 
+	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/dpif"
 	"github.com/weirswitch/weir/firmware/switchd/wanted"
 	"github.com/weirswitch/weir/ovsdb/engine"
@@ -63,7 +65,8 @@ type reconciler struct {
 	plan     *wanted.Plan
 	told     map[string]string // by operation: the error that the log has
 
-	offload offload // what switch chips do; see offload.go
+	offload offload                                  // what switch chips do; see offload.go
+	bridged atomic.Pointer[map[string][]action.Port] // by bridge: ports that a chip has; for any goroutine
 
 	runs, ops, failures uint64 // for coverage/show
 	kick, nudge, moved  chan struct{}
@@ -221,7 +224,7 @@ func (r *reconciler) reconcile(statistics bool) {
 	if len(plan.Before) > 0 {
 		r.failed("plan", fmt.Errorf("does not settle; still to do: %v", plan.Before))
 	}
-	if r.bridgeChips(now) {
+	if r.bridgeChips(plan, now) {
 		r.Kick()
 	}
 	links := map[string]wanted.Link{}

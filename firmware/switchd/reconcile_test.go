@@ -74,11 +74,12 @@ func newBench(t *testing.T, broken map[wanted.Kind]bool) *bench {
 	cfg := Config{RunDir: t.TempDir(), Now: time.Now, Log: vlog.New(nil, time.Now)}
 	b := newBridges(t.Context(), cfg, nil, func() {})
 	b.noSockets = true
-	r := newReconciler(cfg, db, devs, wanted.About{OVSVersion: "test", DBVersion: "8.3.1"}, b, func(k wanted.Kind) (*tier, error) {
+	var r *reconciler
+	r = newReconciler(cfg, db, devs, wanted.About{OVSVersion: "test", DBVersion: "8.3.1"}, b, func(k wanted.Kind) (*tier, error) {
 		if broken[k] {
 			return nil, fmt.Errorf("open %v: %w", k, unix.EPERM)
 		}
-		return openTier(k, cfg, b, devs)
+		return openTier(k, cfg, b, devs, func(t *tier, bridge string) { r.barrier(t, bridge) })
 	})
 	t.Cleanup(func() {
 		if err := r.close(true); err != nil {

@@ -81,8 +81,8 @@ func (t *tier) close() error {
 }
 
 // openTier opens a datapath and starts what decides for it. Devices are those
-// of the calling thread's network namespace.
-func openTier(kind wanted.Kind, cfg Config, b *bridges, devs *devices) (*tier, error) {
+// of the calling thread's network namespace. barrier is upcall.Options.Barrier.
+func openTier(kind wanted.Kind, cfg Config, b *bridges, devs *devices, barrier func(*tier, string)) (*tier, error) {
 	var dp dpif.Datapath
 	log := cfg.Log.Logger("dpif")
 	switch kind {
@@ -95,8 +95,10 @@ func openTier(kind wanted.Kind, cfg Config, b *bridges, devs *devices) (*tier, e
 	default:
 		dp = soft.New(soft.Config{Log: log})
 	}
+	var t *tier
 	sw := upcall.New(dp, upcall.Options{
 		Now: cfg.Now, Log: cfg.Log.Logger("upcall"), Async: b.async,
+		Barrier:   func(bridge string) { barrier(t, bridge) },
 		PortStats: func(_ string, _ action.Port, name string) (openflow.PortStats, bool) { return devs.counters(name) },
 		PortDown: func(_, port string, down bool) {
 			if err := devs.SetUp(port, !down); err != nil {
@@ -104,5 +106,6 @@ func openTier(kind wanted.Kind, cfg Config, b *bridges, devs *devices) (*tier, e
 			}
 		},
 	})
-	return startTier(kind, dp, sw), nil
+	t = startTier(kind, dp, sw)
+	return t, nil
 }

@@ -103,10 +103,6 @@ type (
 	SetMPLSTTL struct{ TTL uint8 }
 	// DecMPLSTTL is DecTTL for the outer label.
 	DecMPLSTTL struct{}
-	// CopyTTLOut copies the TTL from the next-to-outermost to the outermost header.
-	CopyTTLOut struct{}
-	// CopyTTLIn is the other direction.
-	CopyTTLIn struct{}
 	// SetField writes the bits Mask of Value to Field: set_field, and the
 	// OpenFlow 1.0 actions that set one header field. A Mask of all ones is
 	// the plain form.
@@ -191,8 +187,6 @@ func (SetTTL) action()      {}
 func (DecTTL) action()      {}
 func (SetMPLSTTL) action()  {}
 func (DecMPLSTTL) action()  {}
-func (CopyTTLOut) action()  {}
-func (CopyTTLIn) action()   {}
 func (SetField) action()    {}
 func (Move) action()        {}
 func (Load) action()        {}

@@ -127,10 +127,6 @@ func Text(a Action, ports flow.PortNames) string {
 		return fmt.Sprintf("set_mpls_ttl(%d)", a.TTL)
 	case DecMPLSTTL:
 		return "dec_mpls_ttl"
-	case CopyTTLOut:
-		return "copy_ttl_out"
-	case CopyTTLIn:
-		return "copy_ttl_in"
 	case SetField:
 		return setFieldText(a)
 	case Move:

@@ -293,8 +293,6 @@ var simple = map[string]Action{
 	"strip_vlan":   PopVLAN{Legacy: true},
 	"pop_vlan":     PopVLAN{},
 	"dec_mpls_ttl": DecMPLSTTL{},
-	"copy_ttl_out": CopyTTLOut{},
-	"copy_ttl_in":  CopyTTLIn{},
 	"pop_queue":    PopQueue{},
 	"exit":         Exit{},
 }

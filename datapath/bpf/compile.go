@@ -124,6 +124,9 @@ func compile(f *dpif.Flow) ([]cOp, error) {
 			if a.Port > dpif.MaxPort {
 				return nil, &dpif.Unsupported{Reason: fmt.Sprintf("port %d is above %d", a.Port, dpif.MaxPort)}
 			}
+			if a.MaxLen != 0 {
+				return nil, &dpif.Unsupported{Reason: "the BPF program does not truncate packets"}
+			}
 			op := cOp{Code: opOut, Val: uint64(a.Port)}
 			if i == len(f.Actions)-1 {
 				op.Code = opLast
@@ -149,6 +152,9 @@ func compile(f *dpif.Flow) ([]cOp, error) {
 			ops = append(ops, op)
 		case dpif.Meter:
 			ops = append(align(ops), cOp{Code: opMeter, Mask: uint64(a.ID)})
+		case dpif.PushMPLS, dpif.PopMPLS:
+			// bpf_skb_adjust_room takes IP packets only (net/core/filter.c).
+			return nil, &dpif.Unsupported{Reason: "a BPF program cannot insert or remove MPLS labels"}
 		default:
 			return nil, &dpif.Unsupported{Reason: fmt.Sprintf("the BPF program has no action %T", a)}
 		}

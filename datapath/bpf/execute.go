@@ -22,7 +22,7 @@ type sentStats struct {
 func checkActions(as []dpif.Action) error {
 	for _, a := range as {
 		switch a := a.(type) {
-		case dpif.Output, dpif.PushVLAN, dpif.PopVLAN, dpif.Userspace, dpif.Meter:
+		case dpif.Output, dpif.PushVLAN, dpif.PopVLAN, dpif.PushMPLS, dpif.PopMPLS, dpif.Userspace, dpif.Meter:
 		case dpif.Set:
 			if a.Field != flow.FieldPktMark && !packet.Settable(a.Field) {
 				return &dpif.Unsupported{Reason: fmt.Sprintf("%v cannot be set in a packet", a.Field)}
@@ -81,11 +81,40 @@ func (e *executor) execute(x *dpif.Execution) error {
 	if !fr.Parse(&packet.Meta{InPort: uint32(x.In)}, d.lim.maxVLANs, &e.key) {
 		return fmt.Errorf("a packet of %d bytes has no Ethernet header", len(x.Packet.Data))
 	}
-	var mark uint32
-	for _, a := range x.Actions {
+	e.run(fr, x.In, 0, x.Actions)
+	return nil
+}
+
+// run executes actions on a frame that was parsed.
+func (e *executor) run(fr *packet.Frame, in dpif.Port, mark uint32, actions []dpif.Action) {
+	// cut does the rest, from actions[i] on, with each segment of a train; one that
+	// cannot be cut is dropped.
+	cut := func(i int) bool {
+		if fr.GSO().Size == 0 {
+			return false
+		}
+		_ = fr.Split(func(s *packet.Frame) { e.run(s, in, mark, actions[i:]) })
+		return true
+	}
+	for i, a := range actions {
 		switch a := a.(type) {
 		case dpif.Output:
-			e.send(a.Port)
+			if a.MaxLen == 0 || int(a.MaxLen) >= len(fr.Data()) {
+				e.send(a.Port, fr)
+				break
+			}
+			if cut(i) {
+				return
+			}
+			h := fr.Head(int(a.MaxLen))
+			e.send(a.Port, &h)
+		case dpif.PushMPLS:
+			if cut(i) {
+				return
+			}
+			fr.PushMPLS(a.EthType, a.LSE)
+		case dpif.PopMPLS:
+			fr.PopMPLS(a.EthType)
 		case dpif.PushVLAN:
 			fr.PushVLAN(a.TPID, a.TCI)
 		case dpif.PopVLAN:
@@ -97,30 +126,29 @@ func (e *executor) execute(x *dpif.Execution) error {
 				fr.Set(a.Field, a.Value, a.Mask)
 			}
 		case dpif.Userspace:
-			if a.Meter == 0 || d.meters.pass(a.Meter, len(fr.Data())) {
-				d.inject(x.In, a.Arg, mark, fr)
+			if a.Meter == 0 || e.d.meters.pass(a.Meter, len(fr.Data())) {
+				e.d.inject(in, a.Arg, mark, fr)
 			}
 		case dpif.Meter:
-			if !d.meters.pass(a.ID, len(fr.Data())) {
-				return nil
+			if !e.d.meters.pass(a.ID, len(fr.Data())) {
+				return
 			}
 		}
 	}
-	return nil
 }
 
-// send puts the frame into the batch. What cannot be sent is counted at its port.
-func (e *executor) send(no dpif.Port) {
+// send puts a frame into the batch. What cannot be sent is counted at its port.
+func (e *executor) send(no dpif.Port, fr *packet.Frame) {
 	p := e.d.ports.byNo[no]
 	if p == nil {
 		return
 	}
 	var h netdev.VnetHdr
-	if !netdev.VnetFor(&e.frame, &h) {
+	if !netdev.VnetFor(fr, &h) {
 		p.sent.dropped.Add(1)
 		return
 	}
-	data := e.frame.Data()
+	data := fr.Data()
 	if !e.batch.Add(p.out, data, &h) {
 		e.flush()
 		if !e.batch.Add(p.out, data, &h) {

@@ -38,7 +38,9 @@
 // Executed in order on the packet, whose changes later actions see. An empty
 // list drops. Set on a field of a header that the packet does not have is the
 // caller's error; a datapath may do anything with the packet but write outside
-// that header. Checksums (IPv4 header, TCP, UDP, ICMPv6 pseudo header) follow
+// that header. Behind PushMPLS a packet has no header but those of Ethernet, VLAN and
+// MPLS. A train of segments is cut before a label is pushed and before it is truncated,
+// since the headers of its segments could not be found or told any more. Checksums (IPv4 header, TCP, UDP, ICMPv6 pseudo header) follow
 // every Set. Output to a port that has gone, or back to a device that is down,
 // drops and counts at the port. Output to the port of arrival is done if asked:
 // the decision is the caller's. A Flow with an action that the datapath cannot

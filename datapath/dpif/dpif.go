@@ -110,12 +110,25 @@ type Execution struct {
 type Action interface{ dpAction() }
 
 type (
-	// Output sends the packet as it is now to a port.
-	Output struct{ Port Port }
+	// Output sends the packet as it is now to a port; of a packet longer than MaxLen
+	// bytes (0: no limit, else 14 at least) only the first MaxLen.
+	Output struct {
+		Port   Port
+		MaxLen uint32
+	}
 	// PushVLAN adds an outer tag; TCI with flow.VLANPresent set.
 	PushVLAN struct{ TPID, TCI uint16 }
 	// PopVLAN removes the outer tag.
 	PopVLAN struct{}
+	// PushMPLS puts a label stack entry between the Ethernet header, its VLAN tags
+	// included, and what follows; EthType (0x8847 or 0x8848) becomes the packet's.
+	PushMPLS struct {
+		EthType uint16
+		LSE     uint32
+	}
+	// PopMPLS removes the outer label stack entry of an MPLS packet; EthType
+	// becomes the packet's, and what is behind the entry is read as that says.
+	PopMPLS struct{ EthType uint16 }
 	// Set writes the bits Mask of Value to a header field that the packet has.
 	Set struct {
 		Field       flow.Field
@@ -136,6 +149,8 @@ type (
 func (Output) dpAction()    {}
 func (PushVLAN) dpAction()  {}
 func (PopVLAN) dpAction()   {}
+func (PushMPLS) dpAction()  {}
+func (PopMPLS) dpAction()   {}
 func (Set) dpAction()       {}
 func (Userspace) dpAction() {}
 func (Meter) dpAction()     {}

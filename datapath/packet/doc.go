@@ -140,12 +140,13 @@
 // 0x8100 or 0x88a8 tag that was parsed. After a push or pop the offsets of the
 // headers move but no header becomes known that was not: behind the pop of one
 // of two tags with MaxVLANs 1 the packet has no network header until it is
-// parsed again. arp_op is 16 bits on the wire: Set takes the low 8 as in the
+// parsed again. PushMPLS puts an entry behind the type of the innermost tag that was parsed; of
+// what follows nothing is known then until PopMPLS, which parses it. arp_op is 16 bits on the wire: Set takes the low 8 as in the
 // key and writes the high ones as 0.
 //
 // # Bounds, threads
 //
-// Nothing here allocates, but PushVLAN on a frame without headroom and Segment.
+// Nothing here allocates, but PushVLAN and PushMPLS on a frame without headroom, Segment and Split.
 // Frames of up to 65,535 + 22 bytes are expected, longer ones are parsed all
 // the same. Functions are pure; a Frame belongs to one goroutine.
 package packet

@@ -51,18 +51,67 @@ func (f *Frame) PushVLAN(tpid, tci uint16) {
 	if len(f.buf)-f.start < ethLen {
 		return
 	}
-	if f.start < vlanLen {
-		b := make([]byte, Headroom+len(f.buf)-f.start)
-		copy(b[Headroom:], f.buf[f.start:])
-		f.buf, f.start = b, Headroom
-	}
-	f.start -= vlanLen
-	d := f.buf[f.start:]
-	copy(d, d[vlanLen:vlanLen+12])
+	d := f.insert(12)
 	binary.BigEndian.PutUint16(d[12:], tpid)
 	binary.BigEndian.PutUint16(d[14:], tci&^flow.VLANPresent)
 	f.layers.shift(vlanLen)
 	f.layers.VLANs++
+}
+
+// insert makes room for 4 bytes behind the first at bytes, and returns the frame.
+func (f *Frame) insert(at int) []byte {
+	const n = vlanLen
+	if f.start < n {
+		b := make([]byte, Headroom+len(f.buf)-f.start)
+		copy(b[Headroom:], f.buf[f.start:])
+		f.buf, f.start = b, Headroom
+	}
+	f.start -= n
+	d := f.buf[f.start:]
+	copy(d, d[n:n+at])
+	return d
+}
+
+// PushMPLS puts a label stack entry behind the type, which becomes typ (0x8847 or
+// 0x8848). Of what is behind nothing is known any more; an unfinished checksum
+// is finished before. A train of segments cannot be described with a label and
+// must have been cut (Split).
+func (f *Frame) PushMPLS(typ uint16, lse uint32) {
+	l := &f.layers
+	if l.Type == 0 || f.gso.Size != 0 {
+		return
+	}
+	f.FinishCsum()
+	at := l.Type + 2
+	d := f.insert(at)
+	binary.BigEndian.PutUint16(d[l.Type:], typ)
+	binary.BigEndian.PutUint32(d[at:], lse)
+	f.layers = Layers{Type: l.Type, VLANs: l.VLANs, Net: NetMPLS, L3: at, MPLS: min(l.MPLS+1, MaxMPLS)}
+}
+
+// PopMPLS removes the outer label stack entry of an MPLS packet, whose type becomes
+// typ; what is behind is parsed as that type.
+func (f *Frame) PopMPLS(typ uint16) {
+	l := &f.layers
+	if l.Net != NetMPLS || l.MPLS == 0 {
+		return
+	}
+	d := f.buf[f.start:]
+	copy(d[lseLen:], d[:l.L3])
+	f.start += lseLen
+	d = d[lseLen:]
+	binary.BigEndian.PutUint16(d[l.Type:], typ)
+	f.layers = Layers{Type: l.Type, VLANs: l.VLANs}
+	var k flow.Key
+	parseNet(d, typ, l.Type+2, &k, l)
+}
+
+// Head returns the first n bytes of f, or all if it is shorter, as a frame that
+// shares its bytes. It has no layers and no unfinished checksum: f's is finished. f must
+// not be a train of segments.
+func (f *Frame) Head(n int) Frame {
+	f.FinishCsum()
+	return Frame{buf: f.buf[:f.start+min(n, len(f.buf)-f.start)], start: f.start}
 }
 
 // PopVLAN removes the outermost tag, if there is one that was parsed or pushed.

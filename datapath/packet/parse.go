@@ -52,6 +52,7 @@ const (
 const (
 	ethLen  = 14
 	vlanLen = 4
+	lseLen  = 4
 	ip4Len  = 20
 	ip6Len  = 40
 	arpLen  = 28
@@ -140,6 +141,12 @@ func Parse(d []byte, m *Meta, maxVLANs int, k *flow.Key, l *Layers) bool {
 	l.Type = at - 2
 	k.SetU64(flow.FieldEthType, uint64(typ))
 
+	parseNet(d, typ, at, k, l)
+	return true
+}
+
+// parseNet reads what follows an eth_type of typ at at.
+func parseNet(d []byte, typ uint16, at int, k *flow.Key, l *Layers) {
 	switch typ {
 	case TypeIPv4:
 		parseIPv4(d, at, k, l)
@@ -150,7 +157,6 @@ func Parse(d []byte, m *Meta, maxVLANs int, k *flow.Key, l *Layers) bool {
 	case TypeMPLS, TypeMPLSM:
 		parseMPLS(d, at, k, l)
 	}
-	return true
 }
 
 // parseVLANs takes the tags and returns the type behind them and the offset

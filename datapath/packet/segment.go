@@ -56,6 +56,19 @@ func (f *Frame) Segment(emit func([]byte)) error {
 	return nil
 }
 
+// Split is Segment with frames, which are parsed as f is and can be changed.
+func (f *Frame) Split(emit func(*Frame)) error {
+	l := f.layers
+	return f.Segment(func(b []byte) {
+		s := Frame{buf: make([]byte, Headroom+len(b)), start: Headroom, layers: l}
+		copy(s.buf[Headroom:], b)
+		if f.gso.Size != 0 {
+			s.layers.End = len(b)
+		}
+		emit(&s)
+	})
+}
+
 // fixSegment makes b, which has the headers of the train, its segment number i.
 func (f *Frame) fixSegment(b []byte, i, size int, last bool) {
 	l := f.layers

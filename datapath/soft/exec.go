@@ -23,10 +23,25 @@ type sink interface {
 
 // execute runs actions on f, which has been parsed.
 func execute(f *packet.Frame, actions []dpif.Action, to sink) {
-	for _, a := range actions {
+	for i, a := range actions {
 		switch a := a.(type) {
 		case dpif.Output:
-			to.output(a.Port, f)
+			if a.MaxLen == 0 || int(a.MaxLen) >= len(f.Data()) {
+				to.output(a.Port, f)
+				break
+			}
+			if cut(f, actions[i:], to) {
+				return
+			}
+			h := f.Head(int(a.MaxLen))
+			to.output(a.Port, &h)
+		case dpif.PushMPLS:
+			if cut(f, actions[i:], to) {
+				return
+			}
+			f.PushMPLS(a.EthType, a.LSE)
+		case dpif.PopMPLS:
+			f.PopMPLS(a.EthType)
 		case dpif.Set:
 			f.Set(a.Field, a.Value, a.Mask)
 		case dpif.PushVLAN:
@@ -43,6 +58,16 @@ func execute(f *packet.Frame, actions []dpif.Action, to sink) {
 			}
 		}
 	}
+}
+
+// cut runs actions on each segment of a train; false: f is no train. One that cannot be cut
+// is dropped.
+func cut(f *packet.Frame, actions []dpif.Action, to sink) bool {
+	if f.GSO().Size == 0 {
+		return false
+	}
+	_ = f.Split(func(s *packet.Frame) { execute(s, actions, to) })
+	return true
 }
 
 // checkActions returns why actions cannot be done.
@@ -64,7 +89,11 @@ func checkActions(actions []dpif.Action) error {
 			if a.TPID != packet.TypeVLAN && a.TPID != packet.TypeQinQ {
 				return &dpif.Unsupported{Reason: fmt.Sprintf("a VLAN tag of type %#04x cannot be pushed", a.TPID)}
 			}
-		case dpif.PopVLAN, dpif.Userspace, dpif.Meter:
+		case dpif.PushMPLS:
+			if a.EthType != packet.TypeMPLS && a.EthType != packet.TypeMPLSM {
+				return &dpif.Unsupported{Reason: fmt.Sprintf("a label of type %#04x cannot be pushed", a.EthType)}
+			}
+		case dpif.PopVLAN, dpif.PopMPLS, dpif.Userspace, dpif.Meter:
 		default:
 			return &dpif.Unsupported{Reason: fmt.Sprintf("action %T is unknown", a)}
 		}

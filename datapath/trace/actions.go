@@ -26,7 +26,10 @@ type part struct {
 // groupsOf returns the headers of a packet that actions can write, in the order in
 // which the fields of each are written.
 func groupsOf(k *flow.Key) []group {
-	gs := []group{{"eth", []part{{"src", flow.FieldEthSrc, false}, {"dst", flow.FieldEthDst, false}}}}
+	gs := []group{
+		{"eth", []part{{"src", flow.FieldEthSrc, false}, {"dst", flow.FieldEthDst, false}}},
+		{"mpls", []part{{"label", flow.FieldMPLSLabel, false}, {"tc", flow.FieldMPLSTC, false}, {"ttl", flow.FieldMPLSTTL, false}}},
+	}
 	switch k.EthType() {
 	case flow.EthTypeIPv4:
 		gs = append(gs, group{"ipv4", []part{
@@ -76,6 +79,9 @@ func Actions(k *flow.Key, l []dpif.Action, pis []xlate.PacketIn) string {
 	for i := 0; i < len(l); i++ {
 		switch a := l[i].(type) {
 		case dpif.Output:
+			if a.MaxLen != 0 {
+				ws = append(ws, fmt.Sprintf("trunc(%d)", a.MaxLen))
+			}
 			ws = append(ws, fmt.Sprint(uint32(a.Port)))
 		case dpif.PushVLAN:
 			tpid := ""
@@ -85,6 +91,10 @@ func Actions(k *flow.Key, l []dpif.Action, pis []xlate.PacketIn) string {
 			ws = append(ws, fmt.Sprintf("push_vlan(%svid=%d,pcp=%d)", tpid, a.TCI&0xfff, a.TCI>>13))
 		case dpif.PopVLAN:
 			ws = append(ws, "pop_vlan")
+		case dpif.PushMPLS:
+			ws = append(ws, fmt.Sprintf("push_mpls(label=%d,tc=%d,ttl=%d,bos=%d,eth_type=%#x)", a.LSE>>12, a.LSE>>9&7, a.LSE&0xff, a.LSE>>8&1, a.EthType))
+		case dpif.PopMPLS:
+			ws = append(ws, fmt.Sprintf("pop_mpls(eth_type=%#x)", a.EthType))
 		case dpif.Userspace:
 			u := userspace(a.Arg, pis)
 			if a.Meter != 0 {
@@ -171,6 +181,9 @@ func userspace(arg uint32, pis []xlate.PacketIn) string {
 		return fmt.Sprintf("userspace(pid=0,userdata(%08x))", arg)
 	}
 	p := &pis[arg]
+	if p.Resume != nil {
+		return fmt.Sprintf("recirc(%#x)", arg+1)
+	}
 	cookie := uint64(0)
 	if p.Rule != nil {
 		cookie = p.Rule.Cookie

@@ -42,6 +42,8 @@ func failure(err error) string {
 		return "Recursion too deep"
 	case errors.Is(err, xlate.ErrTooManyResubmits):
 		return "Too many resubmits"
+	case errors.Is(err, xlate.ErrPushLabel), errors.Is(err, xlate.ErrPopLabel):
+		return "Too many MPLS labels"
 	case errors.Is(err, xlate.ErrStackFull):
 		return "Stack too deep"
 	}

@@ -62,11 +62,10 @@ func (s *Switch) Upcalls(us []dpif.Upcall) {
 		switch {
 		case u.Reason == dpif.ReasonAction:
 			s.count.actions.Add(1)
-			actions, pis := s.fromAction(u)
-			b.xs = s.execution(b.xs, u.InPort, u.Packet, actions, pis)
+			b.xs = s.fromAction(b.xs, u)
 		case m != nil && !m.drop:
 			r := m.result()
-			b.xs = s.execution(b.xs, u.InPort, u.Packet, r.Actions, r.PacketIns)
+			b.xs = s.execution(b.xs, u.InPort, u.Packet, u.Mark, r.Actions, r.PacketIns)
 		}
 	}
 	s.execute(b.xs)
@@ -175,7 +174,7 @@ func (s *Switch) translateMiss(b *batch, m *miss) bool {
 		s.count.noPort.Add(1)
 		return false
 	}
-	b.tr.Translate(&xlate.In{Bridge: m.p.Bridge, InPort: m.p.No, Key: &m.key, MaxVLANs: s.opt.MaxVLANs}, &m.res)
+	b.tr.Translate(&xlate.In{Bridge: m.p.Bridge, InPort: m.p.No, Key: &m.key, MaxVLANs: s.opt.MaxVLANs, Priority: s.opt.Priority}, &m.res)
 	return true
 }
 

@@ -179,7 +179,15 @@ func (d *listDP) run(data []byte, actions []dpif.Action, userspace func(arg uint
 	for _, a := range actions {
 		switch a := a.(type) {
 		case dpif.Output:
-			out = append(out, sent{a.Port, bytes.Clone(f.Data())})
+			d := f.Data()
+			if a.MaxLen != 0 {
+				d = d[:min(len(d), int(a.MaxLen))]
+			}
+			out = append(out, sent{a.Port, bytes.Clone(d)})
+		case dpif.PushMPLS:
+			f.PushMPLS(a.EthType, a.LSE)
+		case dpif.PopMPLS:
+			f.PopMPLS(a.EthType)
 		case dpif.PushVLAN:
 			f.PushVLAN(a.TPID, a.TCI)
 		case dpif.PopVLAN:

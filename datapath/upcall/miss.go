@@ -88,22 +88,23 @@ func (s *Switch) tagged(f *megaflow) []dpif.Action {
 	return out
 }
 
-// fromAction serves a packet that an action of a megaflow handed up. It returns what is to be
+// fromAction serves a packet that an action of a megaflow handed up. It appends to xs what is to be
 // executed.
-func (s *Switch) fromAction(u *dpif.Upcall) (actions []dpif.Action, pis []xlate.PacketIn) {
+func (s *Switch) fromAction(xs []dpif.Execution, u *dpif.Upcall) []dpif.Execution {
 	f := s.ix.get(u.Flow)
 	if f == nil {
-		return nil, nil // deleted since
+		return xs // deleted since
 	}
 	f.mu.Lock()
 	out, gen, slow, oldPIs := f.out, f.gen, f.slow(), f.oldPIs()
 	f.mu.Unlock()
 	if u.Arg == slowArg {
 		if slow != "" {
-			return out.actions, out.pis
+			return s.execution(xs, u.InPort, u.Packet, u.Mark, out.actions, out.pis)
 		}
-		return nil, nil
+		return xs
 	}
+	var pis []xlate.PacketIn
 	switch u.Arg >> argBits {
 	case gen:
 		pis = out.pis
@@ -111,9 +112,66 @@ func (s *Switch) fromAction(u *dpif.Upcall) (actions []dpif.Action, pis []xlate.
 		pis = oldPIs
 	}
 	if i := int(u.Arg & argIndex); i < len(pis) {
-		s.packetIn(u.InPort, &pis[i], u.Packet.Data)
+		pi := &pis[i]
+		if pi.Resume != nil {
+			return s.resume(xs, u.InPort, pi.Resume, u.Packet, u.Mark)
+		}
+		s.packetIn(u.InPort, pi, u.Packet.Data)
 	}
-	return nil, nil
+	return xs
+}
+
+// resume goes on with the translation of a packet whose headers have come to light; it appends to
+// xs what is to be executed.
+func (s *Switch) resume(xs []dpif.Execution, in dpif.Port, f *xlate.Frozen, p dpif.Packet, mark uint32) []dpif.Execution {
+	var k flow.Key
+	var l packet.Layers
+	if !packet.Parse(p.Data, &packet.Meta{InPort: uint32(in), Mark: mark}, s.opt.MaxVLANs, &k, &l) {
+		s.count.malformed.Add(1)
+		return xs
+	}
+	name := f.Bridge().Name
+	if r := s.translateOnce(name, &xlate.In{Key: &k, MaxVLANs: s.opt.MaxVLANs, Resume: f, Priority: s.opt.Priority}, len(p.Data), s.opt.Now()); r != nil {
+		xs = s.execution(xs, in, p, mark, r.Actions, r.PacketIns)
+	}
+	return xs
+}
+
+// translateOnce translates a packet of n bytes that makes no megaflow: it learns and counts what there is to
+// learn and to count. nil: the bridge is not there, or not the one of x.Resume, any more.
+func (s *Switch) translateOnce(name string, x *xlate.In, n int, now time.Time) *xlate.Result {
+	s.mu.RLock()
+	b := s.bridges[name]
+	if b == nil || x.Resume != nil && x.Resume.Bridge() != b.x {
+		s.mu.RUnlock()
+		return nil
+	}
+	x.Bridge = b.x
+	r := xlate.Translate(x)
+	if stale(r) {
+		var outs []delivery
+		s.mu.RUnlock()
+		s.mu.Lock()
+		if s.bridges[name] == b {
+			if s.learn(r.Learn, now) {
+				r = xlate.Translate(x)
+			}
+			s.learnFlows(r.Flows, now, now, &outs)
+		}
+		s.mu.Unlock()
+		s.tell(outs)
+		defer s.settle(false)
+	} else {
+		s.mu.RUnlock()
+	}
+	if r.Err != nil {
+		s.count.tooLong.Add(1)
+	}
+	s.mu.Lock()
+	s.creditOnce(r, n, now)
+	s.mu.Unlock()
+	s.owe(owed(nil, r, x.Key, now), now)
+	return r
 }
 
 // packetIn queues a packet for the controllers.
@@ -131,11 +189,20 @@ func (s *Switch) packetIn(in dpif.Port, pi *xlate.PacketIn, data []byte) {
 	})
 }
 
-// execution appends to xs what the datapath is to do with a packet for which a translation yielded
-// actions; what is for the controllers is done here. The packet may be changed.
-func (s *Switch) execution(xs []dpif.Execution, in dpif.Port, p dpif.Packet, actions []dpif.Action, pis []xlate.PacketIn) []dpif.Execution {
+// execution appends to xs what the datapath is to do with a packet with a mark for which a translation
+// yielded actions; what is for the controllers, or waits for the packet's headers, is done here.
+// The packet may be changed. No lock is held.
+func (s *Switch) execution(xs []dpif.Execution, in dpif.Port, p dpif.Packet, mark uint32, actions []dpif.Action, pis []xlate.PacketIn) []dpif.Execution {
 	if len(pis) > 0 {
-		actions = s.divert(in, p, actions, pis)
+		if p.GSO.Size != 0 && slices.ContainsFunc(actions, func(a dpif.Action) bool { _, ok := a.(dpif.PushMPLS); return ok }) {
+			// Divert could not label the train.
+			fr := s.frame(in, p, mark)
+			_ = fr.Split(func(g *packet.Frame) {
+				xs = s.execution(xs, in, dpif.Packet{Data: g.Data(), GSO: g.GSO()}, mark, actions, pis)
+			})
+			return xs
+		}
+		xs, actions = s.divert(xs, in, p, mark, actions, pis)
 	}
 	if !slices.ContainsFunc(actions, visible) {
 		return xs
@@ -167,37 +234,61 @@ func visible(a dpif.Action) bool {
 }
 
 // divert sends the packet-ins of a list of actions, puts the packet through the meters,
-// and returns the others.
-func (s *Switch) divert(in dpif.Port, p dpif.Packet, actions []dpif.Action, pis []xlate.PacketIn) []dpif.Action {
-	buf := make([]byte, packet.Headroom+len(p.Data))
-	copy(buf[packet.Headroom:], p.Data)
-	var fr packet.Frame
-	fr.Reset(buf, packet.Headroom, p.GSO)
-	var k flow.Key
-	fr.Parse(&packet.Meta{InPort: uint32(in)}, s.opt.MaxVLANs, &k)
+// resumes what waits for its headers, and returns the other actions.
+func (s *Switch) divert(xs []dpif.Execution, in dpif.Port, p dpif.Packet, mark uint32, actions []dpif.Action, pis []xlate.PacketIn) ([]dpif.Execution, []dpif.Action) {
+	fr := s.frame(in, p, mark)
+	markNow := mark
 	var rest []dpif.Action
 	for _, a := range actions {
 		switch a := a.(type) {
 		case dpif.Userspace:
-			if int(a.Arg) < len(pis) && (a.Meter == 0 || s.dp.MeterPass(a.Meter, len(fr.Data()))) {
-				s.packetIn(in, &pis[a.Arg], fr.Data())
+			if int(a.Arg) >= len(pis) || a.Meter != 0 && !s.dp.MeterPass(a.Meter, len(fr.Data())) {
+				continue
+			}
+			if pi := &pis[a.Arg]; pi.Resume == nil {
+				s.packetIn(in, pi, fr.Data())
+			} else {
+				// What stands before goes out first.
+				if slices.ContainsFunc(rest, visible) {
+					xs = append(xs, dpif.Execution{In: in, Packet: dpif.Packet{Data: slices.Clone(p.Data), GSO: p.GSO}, Actions: rest})
+					rest = slices.DeleteFunc(slices.Clone(rest), visible)
+				}
+				xs = s.resume(xs, in, pi.Resume, dpif.Packet{Data: slices.Clone(fr.Data()), GSO: fr.GSO()}, markNow)
 			}
 			continue
 		case dpif.Meter:
 			if !s.dp.MeterPass(a.ID, len(fr.Data())) {
-				return rest
+				return xs, rest
 			}
 			continue
 		case dpif.PushVLAN:
 			fr.PushVLAN(a.TPID, a.TCI)
 		case dpif.PopVLAN:
 			fr.PopVLAN()
+		case dpif.PushMPLS:
+			fr.PushMPLS(a.EthType, a.LSE)
+		case dpif.PopMPLS:
+			fr.PopMPLS(a.EthType)
 		case dpif.Set:
+			if a.Field == flow.FieldPktMark {
+				markNow = markNow&^uint32(a.Mask.Lo) | uint32(a.Value.Lo&a.Mask.Lo)
+			}
 			fr.Set(a.Field, a.Value, a.Mask)
 		}
 		rest = append(rest, a)
 	}
-	return rest
+	return xs, rest
+}
+
+// frame returns a copy of a packet as a frame to change.
+func (s *Switch) frame(in dpif.Port, p dpif.Packet, mark uint32) *packet.Frame {
+	buf := make([]byte, packet.Headroom+len(p.Data))
+	copy(buf[packet.Headroom:], p.Data)
+	fr := new(packet.Frame)
+	fr.Reset(buf, packet.Headroom, p.GSO)
+	var k flow.Key
+	fr.Parse(&packet.Meta{InPort: uint32(in), Mark: mark}, s.opt.MaxVLANs, &k)
+	return fr
 }
 
 // noPort is the datapath port of packets that controllers make. They leave through the
@@ -223,28 +314,10 @@ func (s *Switch) packetOut(name string, m *openflow.PacketOut, now time.Time) {
 		s.count.malformed.Add(1)
 		return
 	}
-	x := &xlate.In{Bridge: b.x, InPort: m.InPort, Key: &k, MaxVLANs: s.opt.MaxVLANs, Actions: m.Actions, PacketOut: true}
-	r := xlate.Translate(x)
-	if stale(r) {
-		var outs []delivery
-		s.mu.RUnlock()
-		s.mu.Lock()
-		if s.bridges[name] == b {
-			if s.learn(r.Learn, now) {
-				r = xlate.Translate(x)
-			}
-			s.learnFlows(r.Flows, now, now, &outs)
-		}
-		s.mu.Unlock()
-		s.tell(outs)
-		defer s.settle(false)
-	} else {
-		s.mu.RUnlock()
+	s.mu.RUnlock()
+	x := &xlate.In{InPort: m.InPort, Key: &k, MaxVLANs: s.opt.MaxVLANs, Actions: m.Actions, PacketOut: true, Priority: s.opt.Priority}
+	if r := s.translateOnce(name, x, len(m.Data), now); r != nil {
+		// The packet belongs to the message.
+		s.execute(s.execution(nil, in, dpif.Packet{Data: slices.Clone(m.Data)}, 0, r.Actions, r.PacketIns))
 	}
-	s.mu.Lock()
-	s.creditOnce(r, len(m.Data), now)
-	s.mu.Unlock()
-	s.owe(owed(nil, r, &k, now), now)
-	// The packet belongs to the message.
-	s.execute(s.execution(nil, in, dpif.Packet{Data: slices.Clone(m.Data)}, r.Actions, r.PacketIns))
 }

@@ -292,7 +292,8 @@ func (s *Switch) revalidateOne(f *megaflow, now time.Time, led *ledger) {
 
 func equalPI(a, b xlate.PacketIn) bool {
 	return a.Bridge == b.Bridge && a.Rule == b.Rule && a.Table == b.Table && a.Reason == b.Reason &&
-		a.MaxLen == b.MaxLen && a.Controller == b.Controller && string(a.Userdata) == string(b.Userdata) && a.Metadata == b.Metadata
+		a.MaxLen == b.MaxLen && a.Controller == b.Controller && string(a.Userdata) == string(b.Userdata) && a.Metadata == b.Metadata &&
+		a.Resume.Equal(b.Resume)
 }
 
 func sameHits(a []hit, b []xlate.Hit) bool {

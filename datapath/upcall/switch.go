@@ -40,6 +40,9 @@ type Options struct {
 	Now       func() time.Time // nil: time.Now; for Run and upcalls
 	Log       *slog.Logger     // nil: slog.Default()
 
+	// Priority returns the packet priority (skb->priority) that stands for an OpenFlow queue; nil: the
+	// datapath knows no queues, and they are ignored.
+	Priority func(queue uint32) uint32
 	// Async takes messages for controllers. It is called without locks, packet-ins
 	// from a goroutine of Run, and should not block.
 	Async func(a Async)
@@ -337,7 +340,7 @@ func (s *Switch) deliver(name string, eff *ofproto.Effects) {
 
 // translate runs a translation for a packet from port p. s.mu is held.
 func (s *Switch) translate(p *xlate.Port, k *flow.Key) *xlate.Result {
-	return xlate.Translate(&xlate.In{Bridge: p.Bridge, InPort: p.No, Key: k, MaxVLANs: s.opt.MaxVLANs})
+	return xlate.Translate(&xlate.In{Bridge: p.Bridge, InPort: p.No, Key: k, MaxVLANs: s.opt.MaxVLANs, Priority: s.opt.Priority})
 }
 
 // Stats returns the counters.

@@ -4,6 +4,7 @@ package xlate
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/dpif"
@@ -14,11 +15,19 @@ import (
 
 // actions executes a list; false: what follows the list is not to be executed.
 func (c *ctx) actions(l action.List) bool {
-	for _, a := range l {
+	for i, a := range l {
+		if c.hidden && c.needsHidden(a) {
+			c.keep(action.Instructions{Apply: l[i:]})
+			return false
+		}
 		if c.tr != nil {
 			c.note(NodeAction, action.List{a}.String())
 		}
 		more := c.action(a)
+		if c.frozen != nil {
+			c.keep(action.Instructions{Apply: l[i+1:]})
+			return false
+		}
 		if c.exit || c.err != nil || !more {
 			return false
 		}
@@ -31,8 +40,27 @@ func (c *ctx) action(a action.Action) bool {
 	switch a := a.(type) {
 	case action.Output:
 		c.output(a.Port, a.MaxLen, true)
+	case action.OutputTrunc:
+		c.outputTrunc(a)
 	case action.Enqueue:
+		c.setQueue(a.Queue)
 		c.output(a.Port, 0xffff, true)
+		c.writeU64(flow.FieldSkbPriority, 0)
+	case action.SetQueue:
+		c.setQueue(a.ID)
+	case action.PopQueue:
+		c.writeU64(flow.FieldSkbPriority, 0)
+		c.note(NodeDetail, "queue = 0")
+	case action.PushMPLS:
+		c.pushMPLS(a.EthType)
+	case action.PopMPLS:
+		c.popMPLS(a.EthType)
+	case action.SetMPLSTTL:
+		if c.has(flow.FieldMPLSTTL) {
+			c.writeU64(flow.FieldMPLSTTL, uint64(a.TTL))
+		}
+	case action.DecMPLSTTL:
+		return c.decMPLSTTL()
 	case action.OutputReg:
 		c.needField(a.Src.Field, a.Src.Mask())
 		v := a.Src.Get(&c.flow)
@@ -104,31 +132,35 @@ func (c *ctx) action(a action.Action) bool {
 		c.learnFlow(&a)
 	case action.FinTimeout:
 		c.finTimeout(a)
-	case action.SetQueue, action.Note, action.Conjunction:
-	case action.OutputTrunc:
-		c.fail(unsupported("output with max_len"))
+	case action.Note, action.Conjunction:
 	default:
-		c.fail(unsupported(name(a)))
+		c.fail(fmt.Errorf("action %T: %w", a, ErrUnsupported))
 	}
 	return true
 }
 
-func name(a action.Action) string {
-	switch a.(type) {
-	case action.PushMPLS:
-		return "push_mpls"
-	case action.PopMPLS:
-		return "pop_mpls"
-	case action.SetMPLSTTL:
-		return "set_mpls_ttl"
-	case action.DecMPLSTTL:
-		return "dec_mpls_ttl"
-	case action.CopyTTLOut:
-		return "copy_ttl_out"
-	case action.CopyTTLIn:
-		return "copy_ttl_in"
+// setQueue sets the priority that stands for a queue.
+func (c *ctx) setQueue(id uint32) {
+	if c.priority != nil {
+		c.writeU64(flow.FieldSkbPriority, uint64(c.priority(id)))
 	}
-	return "action"
+}
+
+// outputTrunc sends the beginning of the packet to a port of the datapath; the stock switch (3.1)
+// has no other ports for it, IN_PORT included.
+func (c *ctx) outputTrunc(a action.OutputTrunc) {
+	p := c.br.ports[a.Port]
+	switch {
+	case a.Port == c.inPort():
+		c.note(NodeWarn, "skipping output to input port")
+		return
+	case p == nil || p.Patch:
+		c.dep(DepPort, a.Port)
+		c.notef(NodeError, "output_trunc does not support patch port %v", a.Port)
+		return
+	}
+	c.dep(DepPort, a.Port)
+	c.sendTo(p, a.MaxLen)
 }
 
 // regPort makes a port of a number in a register: those of OpenFlow 1.0 (16 bits).
@@ -181,7 +213,7 @@ func (c *ctx) flood(skip openflow.PortConfig) {
 	in := c.inPort()
 	for _, no := range c.br.order {
 		if p := c.br.OF.Port(no); no != in && (p == nil || p.Config&skip == 0) {
-			c.sendTo(c.br.ports[no])
+			c.sendTo(c.br.ports[no], 0)
 		}
 	}
 }
@@ -190,13 +222,14 @@ func (c *ctx) flood(skip openflow.PortConfig) {
 func (c *ctx) send(no action.Port) {
 	c.dep(DepPort, no)
 	if p := c.br.ports[no]; p != nil {
-		c.sendTo(p)
+		c.sendTo(p, 0)
 	} else {
 		c.note(NodeWarn, "Nonexistent output port")
 	}
 }
 
-func (c *ctx) sendTo(p *Port) {
+// sendTo sends to a port, if maxLen is not 0 only that many bytes.
+func (c *ctx) sendTo(p *Port, maxLen uint32) {
 	var config openflow.PortConfig
 	if op := c.br.OF.Port(p.No); op != nil {
 		config = op.Config
@@ -210,7 +243,7 @@ func (c *ctx) sendTo(p *Port) {
 		}
 	default:
 		c.commit()
-		c.emit(dpif.Output{Port: p.DP})
+		c.emit(dpif.Output{Port: p.DP, MaxLen: maxLen})
 	}
 }
 
@@ -229,17 +262,20 @@ type saved struct {
 	changed   uint64
 	below     []tag
 	topOrig   int8
+	labels    []label
+	hidden    bool
 	stack     []stackEntry
 	stackSize int
 	set       action.List
 }
 
 func (c *ctx) save() saved {
-	return saved{c.flow, c.wr, c.changed, c.below, c.topOrig, c.stack, c.stackSize, c.set}
+	return saved{c.flow, c.wr, c.changed, c.below, c.topOrig, c.labels, c.hidden, c.stack, c.stackSize, c.set}
 }
 
 func (c *ctx) restore(s *saved) {
 	c.flow, c.wr, c.changed, c.below, c.topOrig = s.flow, s.wr, s.changed, s.below, s.topOrig
+	c.labels, c.hidden = s.labels, s.hidden
 	c.stack, c.stackSize, c.set = s.stack, s.stackSize, s.set
 }
 
@@ -249,6 +285,7 @@ func (c *ctx) clone(l action.List) {
 	c.stack = c.stack[:len(c.stack):len(c.stack)]
 	c.actions(l)
 	c.actionSet()
+	c.freeze()
 	c.restore(&s)
 }
 
@@ -270,11 +307,15 @@ func (c *ctx) patch(peer *Port) {
 	c.changed |= pipelineWords
 
 	list := c.enterBridge()
-	if c.mayReceive(peer.No) {
+	if c.hidden {
+		c.frozen = []frame{{enter: true}}
+		c.freeze()
+	} else if c.mayReceive(peer.No) {
 		rule := c.rule
 		c.rule = c.tableAction(peer.No, 0, true, true)
 		c.enterLast()
 		c.actionSet()
+		c.freeze()
 		c.rule = rule
 	}
 	c.leave(list)
@@ -354,9 +395,14 @@ func (c *ctx) decTTL(a action.DecTTL) bool {
 		ids = []uint16{0}
 	}
 	for _, id := range ids {
-		c.controller(action.Controller{MaxLen: 0xffff, ID: id, Reason: uint8(openflow.ReasonInvalidTTL)})
+		c.ttlExpired(id)
 	}
 	return false
+}
+
+// ttlExpired tells controllers that the packet's TTL has run out.
+func (c *ctx) ttlExpired(id uint16) {
+	c.controller(action.Controller{MaxLen: 0xffff, ID: id, Reason: uint8(openflow.ReasonInvalidTTL)})
 }
 
 func (c *ctx) push(s flow.Subfield) {

@@ -73,13 +73,33 @@
 //   - A learn does not keep idle flows alive: it starts their hard timeout anew, and adds them again
 //     when they are gone.
 //
-// Not there yet, and refused by package ofproto or ended with ErrUnsupported:
-// MPLS push and pop, truncated output, queues (a queue is ignored, as the stock
-// switch does where the device has none).
+//   - push_mpls on a packet without a label makes one with the TTL (64 if there is none or it is 0) and the low 3
+//     bits of the DSCP of its IP header and the explicit null label; a fourth label ends the translation.
+//     pop_mpls to a type that is not MPLS pops all labels. dec_mpls_ttl of a packet without labels
+//     ends the list of actions.
+//
+//   - A queue is a packet priority, where In.Priority knows it, and is ignored elsewhere.
+//
+//   - output(port,max_len) works for ports with a device only, and not for IN_PORT.
+//
+//   - What is left of a list of actions when a packet has to be parsed again (below) is one list: what
+//     ends one of its lists early ends all.
+//
+// # Headers under labels
+//
+// What comes out from under the last MPLS label is not in the key, which ends there. Who looks at it stops
+// the translation; what is left to do goes into a Frozen, which the datapath's Userspace action
+// names (PacketIn.Resume). The packet comes up with its labels gone, is parsed again,
+// and translated on (In.Resume), each one by itself. The stock switch recirculates in its
+// datapath for this, and does so also for actions that do not look; what leaves is the same.
+// Frozen is where recirculation in the datapath would start from, which also needs
+// conntrack's state in the key.
 //
 // Where the stock switch loses something, ours does not follow: it keeps more than two tags, and the
 // inner tag in NORMAL where push_vlan made the outer with VID 0; it rewrites IP headers with
-// protocol 0. (Package trace compares the two and names these.)
+// protocol 0; what stands behind a clone with a pop in it that recirculates is executed; a truncated
+// output is as long as it says where the packet still had to be changed (stock 3.1 cuts first); a label
+// that is zero because the last one was popped to a type of MPLS is none. (Package trace compares the two and names these.)
 //
 // # Side effects
 //

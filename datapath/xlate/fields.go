@@ -85,7 +85,7 @@ func (c *ctx) has(f flow.Field) bool {
 	case layerIP:
 		return t == ethIPv4 || t == ethIPv6
 	case layerMPLS:
-		return t == 0x8847 || t == 0x8848
+		return isMPLS(t) && len(c.labels) > 0
 	}
 	if t != ethIPv4 && t != ethIPv6 {
 		return false
@@ -166,7 +166,7 @@ func (c *ctx) setField(f flow.Field, v, m flow.U128) {
 
 // commitFields are the header fields that commit compares, by layer.
 var (
-	fieldsEth  = []flow.Field{flow.FieldEthDst, flow.FieldEthSrc, flow.FieldPktMark}
+	fieldsEth  = []flow.Field{flow.FieldEthDst, flow.FieldEthSrc, flow.FieldPktMark, flow.FieldSkbPriority}
 	fieldsARP  = []flow.Field{flow.FieldARPOp, flow.FieldARPSPA, flow.FieldARPTPA, flow.FieldARPSHA, flow.FieldARPTHA}
 	fieldsIPv4 = []flow.Field{flow.FieldIPSrc, flow.FieldIPDst, flow.FieldIPTOS, flow.FieldIPTTL}
 	fieldsIPv6 = []flow.Field{flow.FieldIPv6Src, flow.FieldIPv6Dst, flow.FieldIPv6Label, flow.FieldIPTOS, flow.FieldIPTTL}
@@ -179,7 +179,11 @@ var (
 func (c *ctx) commit() {
 	c.commitTags()
 	c.commitList(fieldsEth)
-	switch c.orig.EthType() {
+	c.commitLabels()
+	if c.hidden {
+		return // nothing there has been written
+	}
+	switch c.flow.EthType() {
 	case ethARP, ethRARP:
 		c.commitList(fieldsARP)
 	case ethIPv4:

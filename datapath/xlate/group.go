@@ -85,6 +85,7 @@ func (c *ctx) bucket(g *ofproto.Group, b *ofproto.Bucket) {
 	c.inBucket = true
 	c.depth++
 	c.actions(list)
+	c.freeze()
 	c.depth--
 	c.inBucket = inBucket
 	c.exit = false

@@ -68,7 +68,8 @@ func TestLimits(t *testing.T) {
 		{"4368 forward jumps", simple(t, times(16, to(1)), times(16, to(2)), times(16, to(3)), action.List{}), ErrTooManyResubmits, 0},
 		{"too many actions", simple(t, times(15, to(1)), times(15, to(2)), times(15, to(3)), action.List{out, action.PopVLAN{}, out}), ErrTooManyActions, 0},
 		{"stack", simple(t, times(15, to(1)), times(15, to(2)), times(15, to(3)), times(5, action.StackPush{Src: flow.FieldXXReg0.All()})), ErrStackFull, 0},
-		{"push_mpls", simple(t, action.List{out, action.PushMPLS{EthType: 0x8847}}), ErrUnsupported, 0},
+		{"3 labels", simple(t, append(action.List{out}, times(3, action.PushMPLS{EthType: 0x8847})...), action.List{}), nil, 1},
+		{"4 labels", simple(t, append(action.List{out}, times(4, action.PushMPLS{EthType: 0x8847})...)), ErrPushLabel, 0},
 	} {
 		var k flow.Key
 		k.SetU64(flow.FieldEthDst, 1)

@@ -161,7 +161,7 @@ func (c *ctx) sendNormal(p *Port, vid uint16) {
 	default:
 		c.popTag()
 	}
-	c.sendTo(p)
+	c.sendTo(p, 0)
 	c.restore(&s)
 }
 

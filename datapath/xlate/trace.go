@@ -223,6 +223,10 @@ func (c *ctx) noteErr(err error) {
 		c.notef(NodeError, "over max translation depth %d", MaxDepth)
 	case ErrTooManyResubmits:
 		c.notef(NodeError, "over %d resubmit actions", MaxResubmits)
+	case ErrPushLabel:
+		c.notef(NodeError, "dropping packet on which an MPLS push action can't be performed as it would have more MPLS LSEs than the %d supported.", MaxLabels)
+	case ErrPopLabel:
+		c.notef(NodeError, "dropping packet on which an MPLS pop action can't be performed as it has more MPLS LSEs than the %d supported.", MaxLabels)
 	case ErrStackFull:
 		c.notef(NodeError, "stack size exceeds %d", MaxStack)
 	default:

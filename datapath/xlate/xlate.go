@@ -4,7 +4,6 @@ package xlate
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/dpif"
@@ -86,6 +85,9 @@ type PacketIn struct {
 	Userdata   []byte
 	// Metadata holds in_port and the metadata and registers that are not zero.
 	Metadata flow.Match
+	// Resume, if set, says that the packet is not for the controllers: it is to be
+	// translated again, with Resume in In. Only Bridge is set besides.
+	Resume *Frozen
 }
 
 // Result is the outcome of a translation.
@@ -121,6 +123,12 @@ type In struct {
 	// Actions, if PacketOut, are executed in place of table 0.
 	Actions   action.List
 	PacketOut bool
+	// Resume is a translation to go on with in place of table 0; Bridge, InPort, Actions and PacketOut
+	// do not matter then. The result is right for this packet only: not for a megaflow.
+	Resume *Frozen
+	// Priority returns the packet priority (skb->priority) that stands for a queue; nil: the datapath
+	// knows no queues, which are ignored then.
+	Priority func(queue uint32) uint32
 	// Trace asks for Result.Trace; Learned are addresses that the caller has learned for
 	// this packet, to be noted there.
 	Trace   bool
@@ -145,6 +153,13 @@ type ctx struct {
 	base     flow.Key  // as the datapath actions so far have made it
 	bwr      flow.Mask
 	baseTags []tag // all tags, outermost first
+
+	labels     []label // outermost first
+	baseLabels []label
+	hidden     bool    // the packet's network header came out from under a label
+	frozen     []frame // not nil: the translation waits, and this is left to do
+	resumes    int     // how often it has waited
+	priority   func(queue uint32) uint32
 
 	table     uint8
 	rule      *ofproto.Rule
@@ -218,15 +233,27 @@ func (r *Result) reset() {
 
 // start makes c a translation that begins.
 func (c *ctx) start(in *In, r *Result) {
-	*c = ctx{res: r, br: in.Bridge, packetOut: in.PacketOut, noLearn: in.NoLearn}
+	*c = ctx{res: r, br: in.Bridge, packetOut: in.PacketOut, noLearn: in.NoLearn, priority: in.Priority}
 	c.orig = *in.Key
 	c.orig.SetU64(flow.FieldInPort, uint64(in.InPort))
 	for i := range c.orig {
 		c.orig[i] &^= constant[i]
 	}
 	c.orig.SetU64(flow.FieldActsetOutput, uint64(action.PortUnset))
+	c.orig.SetU64(flow.FieldSkbPriority, 0) // no datapath gives one
+	if f := in.Resume; f != nil {
+		c.br = f.bridge
+		for i := range c.orig {
+			c.orig[i] = c.orig[i]&^(constant[i]|inPortMask[i]) | f.flow[i]
+		}
+	}
 	c.flow, c.base = c.orig, c.orig
 	c.wr, c.bwr = constant, constant
+	c.wr.SetAll(flow.FieldSkbPriority)
+	c.bwr.SetAll(flow.FieldSkbPriority)
+	if f := in.Resume; f != nil {
+		c.flow.SetU64(flow.FieldSkbPriority, f.priority)
+	}
 	if in.MaxVLANs < 2 {
 		c.wr.SetAll(flow.FieldCVLANTCI)
 		c.wr.SetAll(flow.FieldCVLANTPID)
@@ -235,6 +262,7 @@ func (c *ctx) start(in *In, r *Result) {
 	c.wc.SetAll(flow.FieldRecircID)
 	c.wc.Set(flow.FieldVLANTCI, flow.U128{Lo: flow.VLANPresent})
 	c.startTags()
+	c.startLabels()
 	if in.Trace {
 		r.Trace = &Trace{Start: c.flow}
 		c.tr = &tracer{list: &r.Trace.Nodes, learned: in.Learned}
@@ -246,7 +274,9 @@ func (c *ctx) run(in *In) {
 	r := c.res
 	c.enterBridge()
 
-	if in.PacketOut {
+	if in.Resume != nil {
+		c.thaw(in.Resume)
+	} else if in.PacketOut {
 		c.actions(in.Actions)
 	} else if c.mayReceive(in.InPort) {
 		c.resubmits = -1 // the first search is not one
@@ -254,6 +284,7 @@ func (c *ctx) run(in *In) {
 		c.enterLast()
 	}
 	c.actionSet()
+	c.freeze()
 
 	if c.tr != nil {
 		r.Trace.Final, r.Trace.Cut, r.Trace.MaxTags = c.flow, c.tr.cut, c.tr.tags
@@ -431,14 +462,20 @@ func (c *ctx) lookup(inPort action.Port, tab uint8) (r *ofproto.Rule, drop bool)
 	return r, false
 }
 
-// instructions does what a rule says (OpenFlow 1.3, 5.9).
-func (c *ctx) instructions(in *action.Instructions) {
+// instructions does what a rule says (OpenFlow 1.3, 5.9); false: not all of it.
+func (c *ctx) instructions(in *action.Instructions) bool {
 	if in.Meter != 0 {
 		c.noteInstr(action.Instructions{Meter: in.Meter})
 		c.meter(in.Meter)
 	}
 	if !c.actions(in.Apply) {
-		return
+		if c.frozen != nil { // the last of which is what is left of Apply
+			left := &c.frozen[len(c.frozen)-1].instr
+			apply := left.Apply
+			*left = *in
+			left.Meter, left.Apply = 0, apply
+		}
+		return false
 	}
 	if in.ClearActions {
 		c.note(NodeAction, "clear_actions")
@@ -449,7 +486,7 @@ func (c *ctx) instructions(in *action.Instructions) {
 	if len(in.Write) > 0 {
 		if len(c.set)+len(in.Write) > MaxActions {
 			c.fail(ErrTooManyActions)
-			return
+			return false
 		}
 		c.set = append(c.set[:len(c.set):len(c.set)], in.Write...)
 		c.setOutput()
@@ -461,9 +498,14 @@ func (c *ctx) instructions(in *action.Instructions) {
 		c.write(flow.FieldMetadata, flow.U128{Lo: in.Metadata}, flow.U128{Lo: in.MetadataMask})
 	}
 	if in.HasGoto {
+		if c.hidden {
+			c.keep(action.Instructions{Goto: in.Goto, HasGoto: true})
+			return false
+		}
 		c.noteInstr(action.Instructions{Goto: in.Goto, HasGoto: true})
 		c.tableAction(c.inPort(), in.Goto, true, in.Goto <= c.table)
 	}
+	return true
 }
 
 // setOutput keeps actset_output up to date (OpenFlow 1.5, 7.2.3.1).
@@ -488,7 +530,7 @@ func (c *ctx) setOutput() {
 // bridge, in a clone that with the clone.
 func (c *ctx) actionSet() {
 	set := c.set
-	if len(set) == 0 || c.err != nil {
+	if len(set) == 0 || c.err != nil || c.frozen != nil {
 		return
 	}
 	if c.exit {
@@ -613,5 +655,3 @@ func (c *ctx) ip() bool {
 	t := c.orig.EthType()
 	return t == ethIPv4 || t == ethIPv6
 }
-
-func unsupported(what string) error { return fmt.Errorf("%s: %w", what, ErrUnsupported) }

@@ -32,6 +32,8 @@ var tests = []struct {
 	{"Closed", 1, testClosed},
 	{"Outputs", 4, testOutputs},
 	{"VLAN", 2, testVLAN},
+	{"MPLS", 2, testMPLS},
+	{"Truncate", 3, testTruncate},
 	{"Set", 2, testSet},
 	{"Parse", 2, testParse},
 	{"Userspace", 2, testUserspace},

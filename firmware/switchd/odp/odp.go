@@ -288,6 +288,9 @@ func Actions(actions []dpif.Action) string {
 		switch a := a.(type) {
 		case dpif.Output:
 			list[i] = fmt.Sprint(uint32(a.Port))
+			if a.MaxLen != 0 {
+				list[i] = fmt.Sprintf("trunc(%d),%d", a.MaxLen, a.Port)
+			}
 		case dpif.PushVLAN:
 			tpid := ""
 			if a.TPID != tpidCTag {
@@ -296,6 +299,10 @@ func Actions(actions []dpif.Action) string {
 			list[i] = fmt.Sprintf("push_vlan(%svid=%d,pcp=%d)", tpid, a.TCI&vidBits, a.TCI>>pcpOfs)
 		case dpif.PopVLAN:
 			list[i] = "pop_vlan"
+		case dpif.PushMPLS:
+			list[i] = fmt.Sprintf("push_mpls(label=%d,tc=%d,ttl=%d,bos=%d,eth_type=%#x)", a.LSE>>12, a.LSE>>9&7, a.LSE&0xff, a.LSE>>8&1, a.EthType)
+		case dpif.PopMPLS:
+			list[i] = fmt.Sprintf("pop_mpls(eth_type=%#x)", a.EthType)
 		case dpif.Set:
 			list[i] = set(a)
 		case dpif.Userspace:

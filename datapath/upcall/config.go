@@ -21,7 +21,7 @@ import (
 type Config struct {
 	Bridges   []BridgeConfig // names differ
 	MaxIdle   time.Duration  // 0: as in Options
-	FlowLimit int            // 0: as in Options
+	FlowLimit int            // 0, or above that of Options: as in Options
 }
 
 // BridgeConfig describes a bridge.
@@ -138,7 +138,7 @@ func (s *Switch) Apply(c Config, now time.Time) error {
 	}
 	var out []message
 	s.maxIdle.Store(int64(cmp.Or(c.MaxIdle, s.opt.MaxIdle)))
-	s.setFlowLimit(cmp.Or(c.FlowLimit, s.opt.FlowLimit))
+	s.setFlowLimit(min(cmp.Or(c.FlowLimit, s.opt.FlowLimit), s.opt.FlowLimit))
 	s.changes.Lock()
 	s.mu.Lock()
 	want := make(map[string]bool)

@@ -76,11 +76,12 @@
 //
 // # Bounds
 //
-// Megaflows: Options.FlowLimit or Config.FlowLimit, and less while a round (of counters, or of a
+// Megaflows: Options.FlowLimit, which follows the machine's memory (FlowLimitFor) and is not above what
+// the datapath holds, or Config.FlowLimit if that is lower, and less while a round (of counters, or of a
 // change until the last megaflow is right) takes longer than a second: see adapt. At the bound nothing is
 // installed, and the idle time falls to 100 ms until there is room; megaflows above twice the
 // bound go at once. The backlog: as many as there are megaflows, and 16 rules a table. Packets for
-// controllers: 64 for each port of arrival, served in turn; more are dropped and counted. Upcalls:
+// controllers: 64 and 256 KiB for each port of arrival, 8 MiB for all, served in turn; more are dropped and counted. Upcalls:
 // the datapath's own bound.
 //
 // # Cost

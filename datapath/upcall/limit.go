@@ -30,6 +30,17 @@ func adapt(limit, most, flows int, took time.Duration) int {
 	return min(max(limit, limitFloor), most)
 }
 
+// flowMemory is what a megaflow is reckoned with, in bytes: 420 here and 300 in package soft, as much
+// again for the garbage collector, and the tables' growth. (Those in BPF maps are not Go's.)
+const flowMemory = 1536
+
+// FlowLimitFor returns Options.FlowLimit for a Go heap that is to stay below limit bytes
+// (GOMEMLIMIT): megaflows may take half of it. So 24 MiB are 8,192 megaflows, 586 MiB and more
+// DefaultFlowLimit; fewer than 1,024 it never is.
+func FlowLimitFor(limit int64) int {
+	return int(min(max(limit/2/flowMemory, 1024), DefaultFlowLimit))
+}
+
 // setFlowLimit takes over a configured bound. One that is the same leaves what it has
 // been adapted to.
 func (s *Switch) setFlowLimit(most int) {

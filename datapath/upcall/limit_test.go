@@ -3,6 +3,7 @@
 package upcall
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -108,4 +109,31 @@ func TestFlowLimit(t *testing.T) {
 	l.advance(60 * time.Millisecond)
 	l.s.Tick(l.now())
 	check("full and idle for 110 ms", 8000, 0)
+}
+
+// TestFlowLimitFor: the bound follows the memory, and neither the configuration nor the datapath lift it.
+func TestFlowLimitFor(t *testing.T) {
+	for _, c := range []struct {
+		memory int64
+		want   int
+	}{
+		{1 << 20, 1024}, {24 << 20, 8192}, {64 << 20, 21845}, {256 << 20, 87381}, {585 << 20, 199_680}, {586 << 20, 200_000},
+		{math.MaxInt64, 200_000}, // GOMEMLIMIT=off
+	} {
+		if got := FlowLimitFor(c.memory); got != c.want {
+			t.Errorf("%d bytes: %d megaflows, want %d", c.memory, got, c.want)
+		}
+	}
+	for _, c := range []struct{ machine, datapath, configured, want int }{
+		{0, 0, 0, 200_000}, {0, 0, 1 << 20, 200_000}, {8192, 0, 0, 8192}, {8192, 0, 200_000, 8192}, {8192, 0, 77, 77},
+		{8192, 5000, 0, 5000}, {8192, 5000, 6000, 5000}, {1 << 20, 0, 0, 200_000},
+	} {
+		s := New(&listDP{maxFlows: c.datapath}, Options{FlowLimit: c.machine})
+		if err := s.Apply(Config{FlowLimit: c.configured}, time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Stats().FlowLimit; got != c.want {
+			t.Errorf("%+v: %d", c, got)
+		}
+	}
 }

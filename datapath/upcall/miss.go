@@ -186,7 +186,7 @@ func (s *Switch) packetIn(in dpif.Port, pi *xlate.PacketIn, data []byte) {
 			BufferID: openflow.NoBuffer, TotalLen: len(data), Reason: pi.Reason, Table: pi.Table, Cookie: cookie,
 			Metadata: pi.Metadata, Data: slices.Clone(data), Userdata: pi.Userdata,
 		},
-	})
+	}, len(data))
 }
 
 // execution appends to xs what the datapath is to do with a packet with a mark for which a translation

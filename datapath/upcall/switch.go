@@ -138,8 +138,11 @@ func New(dp dpif.Datapath, o Options) *Switch {
 	if o.MaxIdle == 0 {
 		o.MaxIdle = DefaultMaxIdle
 	}
-	if o.FlowLimit == 0 {
+	if o.FlowLimit == 0 || o.FlowLimit > DefaultFlowLimit {
 		o.FlowLimit = DefaultFlowLimit
+	}
+	if n := dp.Features().MaxFlows; n != 0 {
+		o.FlowLimit = min(o.FlowLimit, n)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -152,7 +155,7 @@ func New(dp dpif.Datapath, o Options) *Switch {
 	}
 	s := &Switch{
 		dp: dp, opt: o, bridges: make(map[string]*bridge), byDP: make(map[dpif.Port]*xlate.Port),
-		ix: newIndex(), pins: newFair(packetInsPerPort), meters: &meters{dp: dp}, epoch: o.Now(),
+		ix: newIndex(), pins: newFair(), meters: &meters{dp: dp}, epoch: o.Now(),
 		wake:      make(chan struct{}, max(1, min(maxWorkers, runtime.GOMAXPROCS(0)-1))),
 		macsMoved: make(chan struct{}, 1), tablesChanged: make(chan struct{}, 1),
 	}

@@ -5,6 +5,7 @@ package switchd
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"time"
 
 	"github.com/weirswitch/weir/datapath/action"
@@ -99,6 +100,7 @@ func openTier(kind wanted.Kind, cfg Config, b *bridges, devs *devices, barrier f
 	sw := upcall.New(dp, upcall.Options{
 		Now: cfg.Now, Log: cfg.Log.Logger("upcall"), Async: b.async,
 		Barrier:   func(bridge string) { barrier(t, bridge) },
+		FlowLimit: upcall.FlowLimitFor(debug.SetMemoryLimit(-1)),
 		PortStats: func(_ string, _ action.Port, name string) (openflow.PortStats, bool) { return devs.counters(name) },
 		PortDown: func(_, port string, down bool) {
 			if err := devs.SetUp(port, !down); err != nil {

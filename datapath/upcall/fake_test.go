@@ -29,6 +29,8 @@ type listDP struct {
 	puts     int
 	now      func() time.Time
 	meters   map[dpif.MeterID]*meter.Meter
+	// megaflows that named a meter when it was deleted
+	unmetered int
 }
 
 type listFlow struct {
@@ -69,6 +71,21 @@ func (d *listDP) MeterSet(id dpif.MeterID, m *dpif.MeterSpec) error {
 
 func (d *listDP) MeterDel(id dpif.MeterID) (dpif.MeterStats, error) {
 	s, err := d.MeterStats(id)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, f := range d.flows {
+		if slices.ContainsFunc(f.Actions, func(a dpif.Action) bool {
+			switch a := a.(type) {
+			case dpif.Meter:
+				return a.ID == id
+			case dpif.Userspace:
+				return a.Meter == id
+			}
+			return false
+		}) {
+			d.unmetered++
+		}
+	}
 	delete(d.meters, id)
 	return s, err
 }

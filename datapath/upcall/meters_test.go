@@ -3,11 +3,13 @@
 package upcall
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/dpif"
+	"github.com/weirswitch/weir/datapath/flow"
 	"github.com/weirswitch/weir/datapath/ofproto"
 	"github.com/weirswitch/weir/datapath/openflow"
 	"github.com/weirswitch/weir/datapath/openflow/ofp"
@@ -154,4 +156,61 @@ func TestSlowpathMeter(t *testing.T) {
 	l.meterStats("br0", ofproto.MeterSlowpath, 2, 1)
 	l.meter("br0", openflow.MeterDelete, ofproto.MeterSlowpath, 0, 0)
 	l.send(11, f, "12")
+}
+
+// TestMeterOutlivesRule: a meter that is deleted holds its packets back until none of its megaflows is
+// left, also if that takes workers a while; then its number is free. One that is needed at once is
+// taken early.
+func TestMeterOutlivesRule(t *testing.T) {
+	l := newLab(t, Options{})
+	l.meter("br0", openflow.MeterAdd, 9, 1, 2)
+	l.flowMod("br0", openflow.FlowMod{Priority: 5, Instructions: action.Instructions{Meter: 9, Apply: action.List{
+		action.Move{Src: flow.FieldIPSrc.All(), Dst: flow.FieldReg0.All()}, action.Output{Port: 2},
+	}}})
+	fill := func() {
+		for i := range uint32(soon + 100) {
+			l.s.Upcalls([]dpif.Upcall{{InPort: 11, Packet: dpif.Packet{Data: frame(macB, macA, 0, i, 2, 3, 4)}}})
+		}
+		l.dp.take()
+	}
+	fill()
+	l.s.workers.Add(1) // as if Run ran: a change this large is left to it
+	l.meter("br0", openflow.MeterDelete, 9, 0, 0)
+	if len(l.dp.meters) != 1 || len(l.dp.flows) != soon+100 {
+		t.Fatalf("%d meters, %d megaflows before anything is translated anew", len(l.dp.meters), len(l.dp.flows))
+	}
+	for l.s.work() {
+		named := 0
+		for _, f := range l.dp.flows {
+			if slices.Contains(f.Actions, dpif.Action(dpif.Meter{ID: 1})) {
+				named++
+			}
+		}
+		if (named > 0) != (len(l.dp.meters) == 1) {
+			t.Fatalf("%d megaflows name the meter, %d meters", named, len(l.dp.meters))
+		}
+	}
+	if len(l.dp.meters) != 0 || l.dp.unmetered != 0 {
+		t.Errorf("%d meters are left, %d megaflows were not limited", len(l.dp.meters), l.dp.unmetered)
+	}
+
+	// The datapath has three: a fourth takes the place of one that waits.
+	for id := range uint32(3) {
+		l.meter("br0", openflow.MeterAdd, 1+id, 1, 1)
+	}
+	l.flowMod("br0", openflow.FlowMod{Priority: 6, Instructions: action.Instructions{Meter: 1, Apply: action.List{
+		action.Move{Src: flow.FieldIPSrc.All(), Dst: flow.FieldReg0.All()}, action.Output{Port: 3},
+	}}})
+	l.s.settle(true)
+	l.s.Flush()
+	fill()
+	l.meter("br0", openflow.MeterDelete, 1, 0, 0)
+	if k := l.meter("br0", openflow.MeterAdd, 4, 1, 1); k != ofp.NoError {
+		t.Errorf("a meter in the place of one that waits: %v", k)
+	}
+	l.s.workers.Add(-1)
+	l.s.settle(true)
+	if len(l.dp.meters) != 3 {
+		t.Errorf("%d meters, want 3", len(l.dp.meters))
+	}
 }

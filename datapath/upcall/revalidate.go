@@ -136,6 +136,8 @@ const soon = 256
 // of large changes always, and of a small one if it takes long to say what it concerns. No
 // lock is held.
 func (s *Switch) settle(wait bool) {
+	s.buryMeters() // those that are new to it get a mark, at least
+	defer s.buryMeters()
 	s.mu.RLock()
 	s.ix.mu.Lock()
 	l := &s.ix.backlog
@@ -233,6 +235,7 @@ func (s *Switch) work() bool {
 	s.ix.mu.Lock()
 	s.ix.backlog.finish(t, now)
 	s.ix.mu.Unlock()
+	s.buryMeters()
 	s.owe(led, now)
 	return true
 }

@@ -18,7 +18,7 @@ type Classifier[V any] struct {
 	nextID uint64
 	n      int
 	soft   int // conjunctive rules
-	tries  [numTries]trie
+	tries  [netTries]trie
 }
 
 // Rule is a rule of a classifier. Its match and priority never change.
@@ -40,10 +40,13 @@ type subtable[V any] struct {
 	stage [4]uint64 // words, cut at the stages
 	last  int       // the last stage that has a word; -1: none
 	plen  [numTries]uint8
+	ports *[numTries - netTries]trie // nil: not needed
 
 	rules map[uint64]*Rule[V] // by hash of the whole masked key
 	index [3]map[uint64]int32 // rules by hash of the masked key up to and with the stage; nil where not needed
 	prios map[int32]int32     // rules by priority
+	n     int                 // rules
+	soft  int                 // conjunctive ones
 	heap  []int32             // max-heap of the keys of prios; those with 0 rules go when they reach the top
 	max   int32               // highest priority
 }
@@ -148,6 +151,9 @@ func newSubtable[V any](id uint64, m *flow.Mask) *subtable[V] {
 	}
 	for i, f := range trieFields {
 		s.plen[i] = prefixLen(&mask, f)
+		if i >= netTries && s.plen[i] != 0 && s.ports == nil {
+			s.ports = new([numTries - netTries]trie)
+		}
 	}
 	return s
 }
@@ -305,13 +311,23 @@ func (c *Classifier[V]) enter(r *Rule[V], k *flow.Key) {
 	}
 	for i, f := range trieFields {
 		if s.plen[i] != 0 {
-			c.tries[i].insert(top(k, f), s.plen[i])
+			c.trie(s, i).insert(top(k, f), s.plen[i])
 		}
 	}
 	c.n++
+	s.n++
 	if r.soft {
 		c.soft++
+		s.soft++
 	}
+}
+
+// trie returns the trie of trieFields[i] for rules of s.
+func (c *Classifier[V]) trie(s *subtable[V], i int) *trie {
+	if i < netTries {
+		return &c.tries[i]
+	}
+	return &s.ports[i-netTries]
 }
 
 // Remove takes out a rule that is in c, of all versions.
@@ -331,12 +347,14 @@ func (c *Classifier[V]) Remove(r *Rule[V]) {
 	}
 	for i, f := range trieFields {
 		if s.plen[i] != 0 {
-			c.tries[i].remove(top(&m.Key, f), s.plen[i])
+			c.trie(s, i).remove(top(&m.Key, f), s.plen[i])
 		}
 	}
 	c.n--
+	s.n--
 	if r.soft {
 		c.soft--
+		s.soft--
 	}
 
 	if s.prios[r.prio] > 1 || r.prio < s.max {
@@ -377,13 +395,13 @@ func (r *Rule[V]) under(prio int32, id uint64) bool {
 	return r.prio < prio || r.prio == prio && r.st.id > id
 }
 
-// search returns the winner in version at among the rules that are not conjunctive, or nil, and
-// adds the bits of k that this depended on to wc. It appends the conjunctive rule with the highest
-// priority of each subtable to soft if no rule before it in its subtable matches, and the
-// winner so far does not win against it; soft nil: conjunctive rules are passed over.
+// search returns the winner in version at among the ordinary rules, or nil, and adds the bits of k
+// that this depended on to wc. Of the rules with one match it sees the first alone: behind a conjunctive rule the
+// ordinary ones of lower priority are hidden. It appends the conjunctive rules that it comes to, unless
+// the winner so far wins against them, to soft, unless that is nil.
 func (c *Classifier[V]) search(k *flow.Key, wc *flow.Mask, at Version, soft *[]*Rule[V]) *Rule[V] {
-	var seen [numTries]bool
-	var tries [numTries]prefixes
+	var seen [netTries]bool
+	var tries [netTries]prefixes
 	var best *Rule[V]
 next:
 	for _, s := range c.order {
@@ -391,14 +409,17 @@ next:
 			// Those that follow have a lower max, or the same and a higher id.
 			break
 		}
+		if s.soft == s.n && (soft == nil || best != nil && s.max == best.prio) {
+			continue // conjunctive rules that are passed over, or do not count any more
+		}
 		h := uint64(hashSeed)
 		var looked uint64 // words of the stages that were looked at
 		for i := 0; i <= s.last; i++ {
 			if s.stage[i] == 0 {
 				continue
 			}
-			for t := range trieFields {
-				if s.plen[t] == 0 || int(trieStage[t]) != i {
+			for t := range netTries {
+				if s.plen[t] == 0 || i != trieStage {
 					continue
 				}
 				if !seen[t] {
@@ -420,7 +441,7 @@ next:
 				continue next
 			}
 		}
-		mergeWords(wc, s.mask, looked)
+		hit := false
 		for r := s.rules[h]; r != nil; r = r.next {
 			if best != nil && !r.better(best) {
 				break
@@ -428,17 +449,38 @@ next:
 			if !r.In(at) || !r.matches(k) {
 				continue
 			}
+			hit = true
 			if !r.soft {
 				best = r
 				break
 			}
 			if soft != nil {
 				*soft = append(*soft, r)
-				break
 			}
+			break
+		}
+		if hit || s.ports == nil || !s.excluded(k, wc) {
+			mergeWords(wc, s.mask, looked)
 		}
 	}
 	return best
+}
+
+// excluded reports whether the transport fields of k alone tell that no rule of s matches, and adds
+// the bits that do to wc.
+func (s *subtable[V]) excluded(k *flow.Key, wc *flow.Mask) bool {
+	for i := range s.ports {
+		f, n := trieFields[netTries+i], s.plen[netTries+i]
+		if n == 0 {
+			continue
+		}
+		p := s.ports[i].lookup(top(k, f))
+		if need, no := p.excludes(n); no {
+			setPrefix(wc, f, need)
+			return true
+		}
+	}
+	return false
 }
 
 // mergeWords adds the words of m that are in words to wc.

@@ -25,11 +25,12 @@ func (c *Classifier[V]) SetSoft(r *Rule[V], soft bool) {
 		return
 	}
 	r.soft = soft
-	if soft {
-		c.soft++
-	} else {
-		c.soft--
+	n := 1
+	if !soft {
+		n = -1
 	}
+	c.soft += n
+	r.st.soft += n
 }
 
 // Soft reports whether r is conjunctive.
@@ -42,7 +43,8 @@ func (r *Rule[V]) Soft() bool { return r.soft }
 // Conjunctive rules never win. Those that match count as long as their priority is above that
 // of the best ordinary rule, the highest priority first: if they fulfil all clauses of an ID, the
 // ordinary rule wins that a search finds with conj_id set to it. Of several such IDs the
-// lowest comes first. If none is fulfilled, or the search finds nothing, it is as if the
+// lowest comes first. (As in the stock switch, 3.1, that search does not see an ordinary rule if a conjunctive one with
+// the same match is above it.) If none is fulfilled, or the search finds nothing, it is as if the
 // rules of that priority were not there.
 //
 // soft are the conjunctive rules that were considered. A change of one of them can change

@@ -19,9 +19,9 @@
 //   - Staged lookup: a subtable's mask is cut at flow.StageEnd (metadata, Ethernet,
 //     network, transport); after each part an index says whether any rule has
 //     these values. Where none has, the later parts do not enter the mask.
-//   - Prefix tries: for addresses and transport ports a trie of all prefixes in
-//     the classifier tells how many leading bits of the packet's value rule out every
-//     prefix of a subtable's length. Only those bits enter the mask.
+//   - Prefix tries: for addresses a trie of all prefixes in the classifier, for transport ports one of those
+//     in the subtable tells how many leading bits of the packet's value rule out every
+//     prefix of the subtable's length. Only those bits enter the mask.
 //
 // # Versions
 //

@@ -170,17 +170,22 @@ func (t *trie) lookup(v flow.U128) (r prefixes) {
 	}
 }
 
-// trieFields are the fields that have a trie. The last two are the low bytes of the two before
+// trieFields are the fields that have tries, in the order in which they are asked; destinations come first, as most
+// flows depend on them in any case. The last two are the low bytes of the two before
 // them, for masks of those alone.
 var trieFields = [...]flow.Field{
-	flow.FieldIPSrc, flow.FieldIPDst, flow.FieldIPv6Src, flow.FieldIPv6Dst,
+	flow.FieldIPDst, flow.FieldIPSrc, flow.FieldIPv6Dst, flow.FieldIPv6Src,
 	flow.FieldTPSrc, flow.FieldTPDst, flow.FieldICMPType, flow.FieldICMPCode,
 }
 
-const numTries = len(trieFields)
-
-// trieStage is the lookup stage of each field of trieFields.
-var trieStage = [numTries]uint8{2, 2, 2, 2, 3, 3, 3, 3}
+// The first netTries of them, addresses, have one trie for the whole classifier, because each of the many subtables that
+// prefixes make asks for it; the others have one for each subtable, asked where a search in that has failed: ports
+// that only other subtables have (of another protocol, often) then do not count.
+const (
+	numTries  = len(trieFields)
+	netTries  = 4
+	trieStage = 2 // of addresses
+)
 
 // top returns the value of field f in k, aligned to the top of 128 bits.
 func top(k *flow.Key, f flow.Field) flow.U128 { return k.Get(f).Lsh(uint(128 - f.Bits())) }

@@ -45,7 +45,7 @@ func (l book) ordinary(k *flow.Key, next int) (w []*entry) {
 	return w
 }
 
-// winners is ovs-fields(7), "Conjunctive Match Fields", word by word.
+// winners is ovs-fields(7), "Conjunctive Match Fields", word by word (and what Lookup says of the stock switch).
 func (l book) winners(k *flow.Key, next int) []*entry {
 	hard := l.ordinary(k, next)
 	var soft []*entry
@@ -71,7 +71,12 @@ func (l book) winners(k *flow.Key, next int) []*entry {
 				}
 				with := *k
 				with.SetU64(flow.FieldConjID, uint64(id))
-				if w := l.ordinary(&with, next); len(w) > 0 {
+				open := slices.DeleteFunc(slices.Clone(l), func(e *entry) bool { // hidden by a conjunctive one
+					return slices.ContainsFunc(l, func(o *entry) bool {
+						return o.in[next] && o.clauses != nil && o.prio > e.prio && o.m == e.m
+					})
+				})
+				if w := open.ordinary(&with, next); len(w) > 0 {
 					return w
 				}
 			}

@@ -39,6 +39,12 @@
 //   - A modification of a group starts its counters and those of its buckets anew and keeps
 //     its age; an insertion or removal of buckets starts those of the group anew.
 //
+//   - A flow that a learn action makes is added, or modifies the rule with its match and priority,
+//     like FlowModifyStrict of OpenFlow 1.0; if nothing changes, only the hard timeout starts
+//     anew. Parts of fields that cannot be masked are not matched. With the last rule that has a
+//     learn with delete_learned, the rules of its table with its cookie go.
+//   - fin_timeout only shortens timeouts.
+//
 // # Bundles
 //
 // A bundle is applied in order, and as a whole or not at all: each change is noted, and at the

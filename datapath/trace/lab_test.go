@@ -243,7 +243,7 @@ func (l *lab) our(args []string) (string, *xlate.Result) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 	}
-	in := &xlate.In{Bridge: l.ours[0].x, InPort: action.Port(k.InPort()), Key: k, Trace: true,
+	in := &xlate.In{Bridge: l.ours[0].x, InPort: action.Port(k.InPort()), Key: k, Trace: true, NoLearn: true,
 		Priority: func(queue uint32) uint32 { return queue }} // as the stock switch's dummy datapath
 	r := xlate.Translate(in)
 	return Text(in, r), r

@@ -187,19 +187,13 @@ func (l *backlog) slowestSince(now time.Time) time.Duration {
 // dependants of something that is not a table. x.mu is held.
 func (x *index) dependants(k depKey) { x.backlog.addList(x.deps[k]) }
 
-// room adds the megaflows that depend on how many rules of the table of a change have a
-// cookie. Those are few, except while learning is at its limit. x.mu is held.
+// room adds the megaflows whose learn has no rule and a limit, which a change of a rule may concern: it
+// counts, or it is the rule. x.mu is held.
 func (x *index) room(br *xlate.Bridge, c ofproto.Change) {
-	if x.rooms == 0 {
-		return
-	}
-	if c.Kind != ofproto.RuleModified {
-		x.dependants(depKey{br: br, kind: xlate.DepRoom, port: action.Port(c.Rule.Table), mac: c.Rule.Cookie})
-		return
-	}
-	for k, l := range x.deps { // the cookie that it had before is not known
-		if k.kind == xlate.DepRoom && k.br == br && k.port == action.Port(c.Rule.Table) {
-			x.backlog.addList(l)
+	for l := range x.rooms {
+		k := &l.key
+		if k.br == br && k.port == action.Port(c.Rule.Table) && (c.Kind != ofproto.RuleRemoved || k.mac == c.Rule.Cookie) {
+			x.backlog.addList(l) // what cookie a modified rule had is not known
 		}
 	}
 }

@@ -43,9 +43,11 @@
 // commands of ovs-appctl. A packet that comes before its megaflow's turn is forwarded as it was
 // before the change; for that time, overlapping megaflows may disagree.
 //
-// A translation has a side effect that is such a change itself: it learns addresses.
-// If that would change a MAC table, the packet gives the read lock back, takes the write
-// lock, learns, and is then translated once more.
+// A translation has side effects that are such changes themselves: it learns addresses, and flows (learn
+// actions). If that would change a table, the packet gives the read lock back, takes the write
+// lock, learns, and is then translated once more; of flows it sees none that it taught, so that its
+// megaflow may need a third translation. What megaflows count teaches the same again, round by round: a
+// learned flow starts its hard timeout anew or comes back, and fin_timeout sees the flags.
 //
 // What megaflows count belongs to the rules that they used until then: a megaflow in the backlog
 // is credited to these when its turn comes, behind the chunk, under the write lock.
@@ -54,7 +56,8 @@
 //
 // Each megaflow is in a list for every rule that it hit (or table that it missed) or whose clause of a
 // conjunction it considered, every
-// address that it looked up, every port that it looked at, and for flooding. What
+// address that it looked up, every port that it looked at, and for flooding; and where a learn has
+// a limit, for the rule that it would make or the rules that count. What
 // changed selects the lists; for a new rule these are the lists of its table whose rule is not
 // of a higher priority and overlaps it, filtered by the megaflow's own key
 // where actions have not changed that. (Of a conjunctive rule's list the priority says nothing: with it, any rule may

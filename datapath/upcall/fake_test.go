@@ -260,6 +260,7 @@ func (d *listDP) receive(s *Switch, port dpif.Port, data []byte) {
 			f.st.Packets++
 			f.st.Bytes += uint64(len(data))
 			f.st.Used = d.now()
+			f.st.TCPFlags |= uint16(k.U64(flow.FieldTCPFlags))
 		} else if !slices.Equal(withoutArgs(hit.Actions), withoutArgs(f.Actions)) && !sameDone(data, hit.Actions, f.Actions) {
 			d.clash = fmt.Sprintf("flows %d %v and %d %v", hit.ID, hit.Actions, f.ID, f.Actions)
 		}

@@ -136,7 +136,7 @@ type index struct {
 	outcomes outcomes
 	deps     map[depKey]*depList
 	tables   map[tableKey]map[*ofproto.Rule]*depList // by rule; nil: missed
-	rooms    int                                     // lists of deps for DepRoom
+	rooms    map[*depList]struct{}                   // those of deps that are for DepRoom
 	backlog  backlog
 }
 
@@ -147,6 +147,7 @@ func newIndex() *index {
 		masks:    make(map[flow.Mask]*sharedMask),
 		outcomes: newOutcomes(),
 		deps:     make(map[depKey]*depList),
+		rooms:    make(map[*depList]struct{}),
 		tables:   make(map[tableKey]map[*ofproto.Rule]*depList),
 	}
 	x.backlog.ended.L = &x.mu
@@ -307,7 +308,7 @@ func (x *index) link(f *megaflow, r *xlate.Result) {
 	}
 	for _, d := range r.Deps {
 		if d.Kind == xlate.DepLearned {
-			enter(byRule(d.Bridge, uint8(d.Port), d.Rule), ^uint64(0))
+			enter(byRule(d.Bridge, uint8(d.Port), d.Rule), 1<<flow.Words-1) // not a search: no filter by the key
 			continue
 		}
 		k := depKey{d.Bridge, d.MAC, d.Port, d.VLAN, d.Kind}
@@ -316,7 +317,7 @@ func (x *index) link(f *megaflow, r *xlate.Result) {
 			l = &depList{key: k, isDep: true}
 			x.deps[k] = l
 			if k.kind == xlate.DepRoom {
-				x.rooms++
+				x.rooms[l] = struct{}{}
 			}
 		}
 		enter(l, 0)
@@ -342,7 +343,7 @@ func (x *index) unlink(f *megaflow) {
 		if l.isDep {
 			delete(x.deps, l.key)
 			if l.key.kind == xlate.DepRoom {
-				x.rooms--
+				delete(x.rooms, l)
 			}
 			continue
 		}

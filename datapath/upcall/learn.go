@@ -104,15 +104,16 @@ func (s *Switch) report(b *bridge, eff *ofproto.Effects, outs *[]delivery) bool 
 	return len(eff.Changes) > 0
 }
 
-// owe does what packets that were credited do to the tables. No lock is held.
-func (s *Switch) owe(l ledger, now time.Time) {
+// owe does what packets that were credited do to the tables, and reports whether rules changed. No lock
+// is held.
+func (s *Switch) owe(l ledger, now time.Time) (changed bool) {
 	l = slices.DeleteFunc(slices.Clone(l), func(e entry) bool { return e.effects == nil })
 	for part := range slices.Chunk(l, chunk) {
 		var outs []delivery
 		s.mu.Lock()
 		for i := range part {
 			e := &part[i]
-			s.learnFlows(e.effects.flows, e.used, now, &outs)
+			changed = s.learnFlows(e.effects.flows, e.used, now, &outs) || changed
 			if e.fin {
 				for _, f := range e.effects.fins {
 					if f.Bridge.OF.Committing() {
@@ -126,6 +127,7 @@ func (s *Switch) owe(l ledger, now time.Time) {
 		s.mu.Unlock()
 		s.tell(outs)
 	}
+	return changed
 }
 
 // tell hands out what changes that no message asked for mean for others. No lock is held.

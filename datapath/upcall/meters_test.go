@@ -179,7 +179,10 @@ func TestMeterOutlivesRule(t *testing.T) {
 	if len(l.dp.meters) != 1 || len(l.dp.flows) != soon+100 {
 		t.Fatalf("%d meters, %d megaflows before anything is translated anew", len(l.dp.meters), len(l.dp.flows))
 	}
-	for l.s.work() {
+	for {
+		if done, _ := l.s.work(); !done {
+			break
+		}
 		named := 0
 		for _, f := range l.dp.flows {
 			if slices.Contains(f.Actions, dpif.Action(dpif.Meter{ID: 1})) {

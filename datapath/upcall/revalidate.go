@@ -167,7 +167,19 @@ func (s *Switch) settle(wait bool) {
 		return
 	}
 	for !s.isDone(m) {
-		if s.work() {
+		done, learned := s.work()
+		if learned { // what packets before the change taught
+			s.mu.RLock()
+			s.ix.mu.Lock()
+			l.sort()
+			s.ix.look()
+			if !helped || wait {
+				m = l.end()
+			}
+			s.ix.mu.Unlock()
+			s.mu.RUnlock()
+		}
+		if done {
 			continue
 		}
 		s.ix.mu.Lock()
@@ -202,14 +214,18 @@ func (s *Switch) revalidate(ctx context.Context) {
 			return
 		case <-s.wake:
 		}
-		for ctx.Err() == nil && s.work() {
+		for ctx.Err() == nil {
+			if done, _ := s.work(); !done {
+				break
+			}
 			runtime.Gosched() // upcalls first
 		}
 	}
 }
 
-// work translates a chunk of the backlog anew; false if there is nothing. No lock is held.
-func (s *Switch) work() bool {
+// work translates a chunk of the backlog anew; done is false if there was nothing, and learned
+// whether that made the backlog longer. No lock is held.
+func (s *Switch) work() (done, learned bool) {
 	now := s.opt.Now()
 	var led ledger
 	s.mu.RLock()
@@ -224,7 +240,7 @@ func (s *Switch) work() bool {
 	}
 	s.mu.RUnlock()
 	if len(fs) == 0 {
-		return false
+		return false, false
 	}
 	if len(led) > 0 {
 		s.mu.Lock()
@@ -236,8 +252,7 @@ func (s *Switch) work() bool {
 	s.ix.backlog.finish(t, now)
 	s.ix.mu.Unlock()
 	s.buryMeters()
-	s.owe(led, now)
-	return true
+	return true, s.owe(led, now)
 }
 
 // revalidateOne translates f anew. s.mu is held for reading, and f was taken from the backlog.

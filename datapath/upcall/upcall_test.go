@@ -504,7 +504,9 @@ func randomMod(r *rand.Rand) openflow.FlowMod {
 		}
 	}
 	for range r.IntN(4) {
-		switch r.IntN(9) {
+		switch r.IntN(11) {
+		case 9, 10:
+			m.Instructions.Apply = append(m.Instructions.Apply, randomLearn(r))
 		case 0, 1:
 			m.Instructions.Apply = append(m.Instructions.Apply, action.Output{Port: action.Port(1 + r.IntN(5))})
 		case 2, 3:

@@ -16,26 +16,33 @@
 //
 //   - 255 tables; the last, 254, is the switch's own: controllers see 254 (0 to 253),
 //     and changes of table 254 are refused with OFPBRC_EPERM.
+//
 //   - Rules with a priority above 65,535 are the switch's own (fail-open): no
 //     message sees or changes them.
+//
 //   - A bridge that has no controller and is not in fail mode "secure" starts with
 //     one rule: table 0, priority 0, any packet, NORMAL. It is an ordinary rule.
 //     When controllers are configured or removed, or the fail mode of a bridge without
 //     controllers changes, the tables start anew.
+//
 //   - A packet that matches no rule is dropped, unless a connection speaks a
 //     version before OpenFlow 1.3: then it becomes a packet-in. Package xlate does this by
 //     Bridge.MissToController.
+//
 //   - A modification keeps counters (unless OFPFF_RESET_COUNTS), timeouts, flags,
 //     importance, age and, unless told otherwise, the cookie. An addition that
 //     replaces a rule keeps the counters unless OFPFF_RESET_COUNTS (which the codec sets
 //     for OpenFlow 1.0 and 1.1). The time of the last packet stays in any case.
+//
 //   - Meters have bands of type drop alone. Deleting one deletes the rules that
 //     name it; controller actions that name it stay, unmetered. The numbers of the
 //     virtual meters "controller" and "slowpath" can be added like others. Modifying a meter
 //     fills its buckets and clears its counters; its age stays.
+//
 //   - A rule can refer only to groups that exist (OFPBAC_BAD_OUT_GROUP), a bucket to any,
 //     and to its own: loops end in translation. A group that is deleted takes the rules
 //     that refer to it along.
+//
 //   - A modification of a group starts its counters and those of its buckets anew and keeps
 //     its age; an insertion or removal of buckets starts those of the group anew.
 //
@@ -43,6 +50,7 @@
 //     like FlowModifyStrict of OpenFlow 1.0; if nothing changes, only the hard timeout starts
 //     anew. Parts of fields that cannot be masked are not matched. With the last rule that has a
 //     learn with delete_learned, the rules of its table with its cookie go.
+//
 //   - fin_timeout only shortens timeouts.
 //
 // # Bundles

@@ -24,11 +24,12 @@ type encoder struct {
 // there is none): it decides what "set the VLAN id, with a new tag if
 // there is none" and "set the transport port" become in later versions.
 func AppendList(w *ofp.Writer, l action.List, m *flow.Match, v ofp.Version) {
-	newEncoder(w, m, v).list(l)
+	e := newEncoder(w, m, v)
+	e.list(l)
 }
 
-func newEncoder(w *ofp.Writer, m *flow.Match, v ofp.Version) *encoder {
-	e := &encoder{w: w, v: v}
+func newEncoder(w *ofp.Writer, m *flow.Match, v ofp.Version) encoder {
+	e := encoder{w: w, v: v}
 	if m != nil {
 		e.vlan = flow.PrereqVLAN.Met(m)
 		if flow.PrereqTransport.Met(m) {

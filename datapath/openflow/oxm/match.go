@@ -3,6 +3,8 @@
 package oxm
 
 import (
+	"math/bits"
+
 	"fmt"
 
 	"github.com/weirswitch/weir/datapath/flow"
@@ -102,23 +104,36 @@ var order = []flow.Field{
 	flow.FieldMetadata,
 }
 
-// orderWords are the words of the key that the fields of order are in.
-var orderWords = func() (words []uint64) {
-	for _, f := range order {
-		words = append(words, f.Words())
+// orderSet is a set of places in order.
+type orderSet [2]uint64
+
+// orderIn are the places of the fields that are in each word of the key, wholly or in part.
+var orderIn = func() (in [flow.Words]orderSet) {
+	for i, f := range order {
+		for w := f.Words(); w != 0; w &= w - 1 {
+			in[bits.TrailingZeros64(w)][i/64] |= 1 << (i % 64)
+		}
 	}
-	return words
+	return in
 }()
 
 // Append writes the entries of m as version v has them (NXM: NXM entries where
 // there are any), without padding. A cookie with a mask other than zero follows.
 // Bits of fields without their prerequisites, which no decoder lets in, are left out.
 func Append(w *ofp.Writer, m *flow.Match, ck Cookie, v ofp.Version) {
-	words := m.Mask.Map()
-	for i, f := range order {
-		if words&orderWords[i] == 0 {
-			continue
+	var set orderSet
+	for words := m.Mask.Map(); words != 0; words &= words - 1 {
+		in := &orderIn[bits.TrailingZeros64(words)]
+		set[0] |= in[0]
+		set[1] |= in[1]
+	}
+	for set[0]|set[1] != 0 {
+		i := bits.TrailingZeros64(set[0])
+		if set[0] == 0 {
+			i = 64 + bits.TrailingZeros64(set[1])
 		}
+		set[i/64] &= set[i/64] - 1
+		f := order[i]
 		if v >= ofp.V15 && f >= flow.FieldReg0 && f <= flow.FieldReg15 {
 			// OpenFlow 1.5 has a name of its own for pairs of registers.
 			if i := f - flow.FieldReg0; i%2 == 0 {

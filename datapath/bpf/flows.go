@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"time"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -31,8 +32,8 @@ type flowTable struct {
 	fresh []newFlow
 	keys  []uint32
 	recs  []cFlow
-	hash  uint64
-	value uint64
+	zeros []cFlowStats
+	upd   *updater
 }
 
 // newFlow is a flow that is being added.
@@ -54,7 +55,7 @@ type flowUse struct {
 func newFlowTable(m *maps, ms *masks) (*flowTable, error) {
 	t := &flowTable{
 		m: m, masks: ms, byID: make(map[dpif.FlowID]uint32),
-		programs: newPrograms(), stats: make([]cFlowStats, m.lim.cpus),
+		programs: newPrograms(), stats: make([]cFlowStats, m.lim.cpus), upd: new(updater),
 	}
 	t.flows.size, t.chunks.size = m.flows.len(), m.chunk.len()
 	t.at = make([]flowUse, t.flows.size)
@@ -72,12 +73,37 @@ func (t *flowTable) reclaim() error {
 	if err := t.m.barrier(); err != nil {
 		return err
 	}
-	if err := t.m.fstats.zero(t.flows.held, t.m.lim.cpus); err != nil {
-		return err
+	if err := t.zero(t.flows.held); err != nil {
+		return fmt.Errorf("clear counters: %w", err)
 	}
 	t.flows.release()
 	t.chunks.release()
 	t.masks.dirty = false
+	return nil
+}
+
+// zero clears the counters of flows.
+func (t *flowTable) zero(flows []uint32) error {
+	if len(flows) > 0 && t.zeros == nil {
+		t.zeros = make([]cFlowStats, segLen*t.m.lim.cpus)
+	}
+	sorted := slices.Sorted(slices.Values(flows))
+	for len(sorted) > 0 {
+		seg := sorted[0] >> segShift
+		t.keys = t.keys[:0]
+		for len(sorted) > 0 && sorted[0]>>segShift == seg {
+			t.keys = append(t.keys, sorted[0]&(segLen-1))
+			sorted = sorted[1:]
+		}
+		if t.upd.putAll(t.m.fstats.maps[seg], t.keys, unsafe.Pointer(&t.zeros[0])) == nil {
+			continue
+		}
+		for _, k := range t.keys {
+			if err := t.m.fstats.put(seg<<segShift+k, t.zeros[:t.m.lim.cpus]); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
@@ -156,10 +182,10 @@ func (t *flowTable) commit(errs []error) {
 func (t *flowTable) write(l []newFlow) {
 	t.keys, t.recs = t.keys[:0], t.recs[:0]
 	for k := range l {
-		t.keys = append(t.keys, l[k].i)
+		t.keys = append(t.keys, l[k].i&(segLen-1))
 		t.recs = append(t.recs, l[k].rec)
 	}
-	if len(l) > 1 && t.m.flows.putAll(t.keys, t.recs) == nil {
+	if len(l) > 1 && t.upd.putAll(t.m.flows.maps[l[0].i>>segShift], t.keys, unsafe.Pointer(&t.recs[0])) == nil {
 		return
 	}
 	for k := range l {
@@ -172,8 +198,7 @@ func (t *flowTable) enter(n *newFlow) error {
 	if n.err != nil {
 		return n.err
 	}
-	t.hash, t.value = n.hash, uint64(n.i)
-	err := t.m.index.Update(&t.hash, &t.value, ebpf.UpdateNoExist)
+	err := t.upd.put(t.m.index, n.hash, uint64(n.i), ebpf.UpdateNoExist)
 	switch {
 	case errors.Is(err, ebpf.ErrKeyExist):
 		return fmt.Errorf("another flow has the same key and mask: %w", dpif.ErrExist)

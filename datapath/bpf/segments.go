@@ -5,7 +5,6 @@ package bpf
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/cilium/ebpf"
 )
@@ -74,45 +73,6 @@ func (s *segments) barrier() error {
 
 func (s *segments) put(i uint32, v any) error {
 	return s.maps[i>>segShift].Put(i&(segLen-1), v)
-}
-
-// putAll writes values, a slice of them, to the places of keys, all in one segment; it changes keys.
-func (s *segments) putAll(keys []uint32, values any) error {
-	m := s.maps[keys[0]>>segShift]
-	for i := range keys {
-		keys[i] &= segLen - 1
-	}
-	_, err := m.BatchUpdate(keys, values, nil)
-	return err
-}
-
-// zero clears the values, of which each is one for each CPU, at places.
-func (s *segments) zero(places []uint32, cpus int) error {
-	if len(places) == 0 {
-		return nil
-	}
-	keys := make([]uint32, 0, min(len(places), segLen))
-	zeros := make([]cFlowStats, cap(keys)*cpus)
-	sorted := slices.Sorted(slices.Values(places))
-	for len(sorted) > 0 {
-		n := 1
-		for n < min(len(sorted), segLen) && sorted[n]>>segShift == sorted[0]>>segShift {
-			n++
-		}
-		keys = append(keys[:0], sorted[:n]...)
-		err := s.putAll(keys, zeros[:n*cpus])
-		if err != nil { // a kernel without batches for these maps
-			err = nil
-			for i := 0; i < n && err == nil; i++ {
-				err = s.put(sorted[i], zeros[:cpus])
-			}
-		}
-		if err != nil {
-			return fmt.Errorf("clear counters: %w", err)
-		}
-		sorted = sorted[n:]
-	}
-	return nil
 }
 
 func (s *segments) get(i uint32, v any) error {

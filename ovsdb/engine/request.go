@@ -58,6 +58,9 @@ type Outcome struct {
 	Reply []byte
 	// Commit is nil if nothing changed or Pending.
 	Commit *Commit
+	// Durable: the reply must wait for a sync of the log, though nothing changed: what
+	// it found may be there only since a moment ago.
+	Durable bool
 	// Pending: a "wait" is not satisfied yet. Nothing has been done. Try again
 	// after the next commit, and at the Deadline.
 	Pending  bool
@@ -101,7 +104,7 @@ func (db *DB) Transact(req *Request, env Env) Outcome {
 		}
 		b = asError(err).AppendJSON(b)
 	}
-	return Outcome{Reply: append(b, ']'), Commit: c}
+	return Outcome{Reply: append(b, ']'), Commit: c, Durable: x.tx.durable && err == nil}
 }
 
 // asError makes any error one of the protocol.

@@ -21,18 +21,23 @@
 //
 // # What is promised
 //
-// A commit with Durable is on the medium when Append returns. Others are there
-// after the next Sync, which the owner calls within a second. A crash loses at
-// most a suffix of those and never part of one: reading stops at the first record
+// A commit is on the medium after a sync that began after its Append: the owner
+// answers a durable transaction only then, and lets many of them share one sync; for
+// others it syncs within a second. A crash loses at most a suffix of what was not
+// synced and never part of a commit: reading stops at the first record
 // that is torn, does not match its hash or cannot be applied; what follows is
 // ignored with a warning, and cut off before the next record is written, as the
 // stock server does.
 //
-// An Append that fails (no space, I/O error) leaves the file as it was. Compact
-// writes the present state into a temporary file, syncs it, renames it over the
-// log and syncs the directory: at each moment the name leads to a complete file.
+// An Append that fails (no space, I/O error) leaves the file as it was. A
+// compaction writes the present state into a temporary file, syncs it, appends what
+// was committed meanwhile, renames it over the log and has the directory synced: at each
+// moment the name leads to a complete file.
 //
 // # Threads
 //
-// A Journal belongs to the goroutine of its database. It has none of its own.
+// A Journal belongs to the goroutine of its database, or is under its mutex. It has
+// none of its own. The slow parts, syncing and writing a new file, are functions that
+// StartSync and StartCompact return: they may run elsewhere while the owner appends,
+// one at a time.
 package journal

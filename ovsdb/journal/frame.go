@@ -20,17 +20,26 @@ const magic = "OVSDB JSON "
 // maxHeader bounds a header line, in bytes with the newline.
 const maxHeader = 128
 
-// frame returns a record: header line and text, which it ends with a newline.
+// frame returns a record: header line and text.
 func frame(text []byte) []byte {
-	text = append(text, '\n')
-	sum := sha1.Sum(text)
-	b := make([]byte, 0, maxHeader+len(text))
-	b = append(b, magic...)
-	b = strconv.AppendInt(b, int64(len(text)), 10)
-	b = append(b, ' ')
-	b = hex.AppendEncode(b, sum[:])
+	return seal(append(make([]byte, maxHeader, maxHeader+len(text)+1), text...))
+}
+
+// seal makes a record of a buffer whose text begins at maxHeader: it ends the text with
+// a newline and puts the header line right before it. The record is a part of the
+// buffer, which may have grown.
+func seal(b []byte) []byte {
 	b = append(b, '\n')
-	return append(b, text...)
+	sum := sha1.Sum(b[maxHeader:])
+	var line [maxHeader]byte
+	h := append(line[:0], magic...)
+	h = strconv.AppendInt(h, int64(len(b)-maxHeader), 10)
+	h = append(h, ' ')
+	h = hex.AppendEncode(h, sum[:])
+	h = append(h, '\n')
+	from := maxHeader - len(h)
+	copy(b[from:], h)
+	return b[from:]
 }
 
 // errTorn says that a file ends within a record.

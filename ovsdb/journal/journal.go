@@ -53,7 +53,15 @@ type Journal struct {
 	// medium holds is unknown; only a new file helps. dirDirty: a rename is not
 	// synced.
 	dirty, suspect, dirDirty bool
+
+	compaction *compaction // under way; nil: none
+
+	at  int64  // where the next write to f goes; negative: unknown
+	buf []byte // of maxHeader bytes, for the next record
 }
+
+// maxBuf is the largest buffer for records, in bytes, that is worth keeping.
+const maxBuf = 64 << 10
 
 // Create makes a new, empty database file. It fails if the file exists. The file
 // appears complete or not at all.
@@ -69,11 +77,12 @@ func Create(fsys FS, path string, s *schema.Schema) (err error) {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("create database %s: %w", path, err)
 	}
-	f, err := writeNew(fsys, path, frame(s.AppendJSON(nil)))
+	f, err := writeTemp(fsys, tempName(path), frame(s.AppendJSON(nil)))
 	if err != nil {
 		return fmt.Errorf("create database %s: %w", path, err)
 	}
-	if err := f.Close(); err != nil {
+	if err := errors.Join(f.Close(), fsys.Rename(tempName(path), path)); err != nil {
+		fsys.Remove(tempName(path)) // as far as it goes: the next one truncates it
 		return fmt.Errorf("create database %s: %w", path, err)
 	}
 	if err := fsys.SyncDir(filepath.Dir(path)); err != nil {
@@ -82,30 +91,28 @@ func Create(fsys FS, path string, s *schema.Schema) (err error) {
 	return nil
 }
 
-// writeNew puts a new file of the given contents in the place of path and
-// returns it open at its end. The directory is not synced yet.
-func writeNew(fsys FS, path string, contents ...[]byte) (_ File, err error) {
-	tmp := path + ".tmp"
-	f, err := fsys.Open(tmp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o640)
+func tempName(path string) string { return path + ".tmp" }
+
+// writeTemp makes a file of the given contents, synced, and returns it open at
+// its end. On an error there is none.
+func writeTemp(fsys FS, path string, contents ...[]byte) (_ File, err error) {
+	f, err := fsys.Open(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o640)
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
 			f.Close()
-			fsys.Remove(tmp) // as far as it goes: the next one truncates it
+			fsys.Remove(path) // as far as it goes: the next one truncates it
 		}
 	}()
 	for _, b := range contents {
 		if _, err := f.Write(b); err != nil {
-			return nil, fmt.Errorf("write %s: %w", tmp, err)
+			return nil, fmt.Errorf("write %s: %w", path, err)
 		}
 	}
 	if err := f.Sync(); err != nil {
-		return nil, fmt.Errorf("sync %s: %w", tmp, err)
-	}
-	if err := fsys.Rename(tmp, path); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("sync %s: %w", path, err)
 	}
 	return f, nil
 }
@@ -123,7 +130,7 @@ func Open(fsys FS, path string, o Options) (_ *Journal, _ *engine.DB, err error)
 	if o.CompactMin == 0 {
 		o.CompactMin = DefaultCompactMin
 	}
-	j := &Journal{fs: fsys, path: path, opt: o}
+	j := &Journal{fs: fsys, path: path, opt: o, at: -1}
 	defer func() {
 		if err != nil {
 			j.Close()
@@ -211,26 +218,24 @@ func (j *Journal) Schema() *schema.Schema { return j.schema }
 // Size returns the size of the log in bytes.
 func (j *Journal) Size() int64 { return j.size }
 
-// Append writes a commit; if it is durable it is on the medium afterwards. On an
-// error nothing of it is in the file.
+// Append writes a commit. It is on the medium after the next sync: who answers a
+// durable transaction waits for one. On an error nothing of it is in the file.
 func (j *Journal) Append(c *engine.Commit) error {
 	if j.opt.ReadOnly {
 		return fmt.Errorf("append to %s: the database is open for reading", j.path)
 	}
-	before := j.size
-	if text := encode(c, j.opt.Clock()); text != nil {
-		if err := j.write(frame(text)); err != nil {
-			return fmt.Errorf("append to %s: %w", j.path, err)
-		}
+	if j.buf == nil {
+		j.buf = make([]byte, maxHeader, 1<<10)
 	}
-	if !c.Durable {
+	text := encode(j.buf, c, j.opt.Clock())
+	if text == nil {
 		return nil
 	}
-	if err := j.Sync(); err != nil {
-		j.size = before
-		j.tail = true
-		j.cut() // now if possible, else before the next record
-		return err
+	if cap(text) <= maxBuf {
+		j.buf = text[:maxHeader]
+	}
+	if err := j.write(seal(text)); err != nil {
+		return fmt.Errorf("append to %s: %w", j.path, err)
 	}
 	return nil
 }
@@ -240,10 +245,13 @@ func (j *Journal) write(rec []byte) error {
 	if err := j.cut(); err != nil {
 		return err
 	}
-	if _, err := j.f.Seek(j.size, io.SeekStart); err != nil {
-		return err
+	if j.at != j.size {
+		if _, err := j.f.Seek(j.size, io.SeekStart); err != nil {
+			return err
+		}
 	}
 	n, err := j.f.Write(rec)
+	j.at = j.size + int64(n)
 	if err == nil && n < len(rec) {
 		err = io.ErrShortWrite
 	}
@@ -269,35 +277,64 @@ func (j *Journal) cut() error {
 	return nil
 }
 
-// Dirty reports whether there is something for Sync to do.
-func (j *Journal) Dirty() bool { return j.dirty || j.dirDirty }
+// Dirty reports whether there is something for a sync to do.
+func (j *Journal) Dirty() bool { return j.dirty || j.dirDirty || j.suspect }
 
-// Sync makes all that was appended durable. After an error the medium's state is
-// unknown and every further Sync fails until a Compact has written a new file:
-// kernels report a failed write-back only once.
-func (j *Journal) Sync() error {
+// Sync is StartSync, its function and SyncDone in one.
+func (j *Journal) Sync() error { return j.SyncDone(j.StartSync()()) }
+
+// StartSync begins to make durable all that was appended so far. The function it
+// returns does it, and may run in any goroutine while this one goes on appending;
+// its result is for SyncDone. Until then neither a sync nor a compaction may start.
+func (j *Journal) StartSync() func() error {
 	if j.suspect {
-		return fmt.Errorf("sync %s: an earlier sync failed; the file must be written anew", j.path)
+		return func() error { return errSuspect }
 	}
-	if j.dirty {
-		if err := j.f.Sync(); err != nil {
-			j.suspect = true
-			return fmt.Errorf("sync %s: %w", j.path, err)
+	f, file, dir := j.f, j.dirty, j.dirDirty
+	j.dirty, j.dirDirty = false, false
+	return func() error {
+		if file {
+			if err := f.Sync(); err != nil {
+				return &fileSyncError{err}
+			}
 		}
-		j.dirty = false
+		if dir {
+			if err := j.fs.SyncDir(filepath.Dir(j.path)); err != nil {
+				return &dirSyncError{err}
+			}
+		}
+		return nil
 	}
-	return j.syncDir()
 }
 
-func (j *Journal) syncDir() error {
-	if j.dirDirty {
-		if err := j.fs.SyncDir(filepath.Dir(j.path)); err != nil {
-			return fmt.Errorf("sync directory of %s: %w", j.path, err)
-		}
-		j.dirDirty = false
+// SyncDone takes note of what became of a sync. After an error of the file the
+// medium's state is unknown and every further sync fails until a compaction has
+// written a new file: kernels report a failed write-back only once. A sync of
+// the directory is simply due again.
+func (j *Journal) SyncDone(err error) error {
+	var dir *dirSyncError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &dir):
+		j.dirDirty = true
+	default:
+		j.suspect = true
 	}
-	return nil
+	return fmt.Errorf("sync %s: %w", j.path, err)
 }
+
+// errSuspect is the result of a sync after one that failed.
+var errSuspect = errors.New("an earlier sync failed; the file must be written anew")
+
+type fileSyncError struct{ error }
+
+func (e *fileSyncError) Unwrap() error { return e.error }
+
+type dirSyncError struct{ error }
+
+func (e *dirSyncError) Error() string { return "its directory: " + e.error.Error() }
+func (e *dirSyncError) Unwrap() error { return e.error }
 
 // WantsCompact reports whether the log has at least Options.CompactMin bytes and
 // more than doubled since it was last compacted, or must be written anew.
@@ -305,28 +342,79 @@ func (j *Journal) WantsCompact() bool {
 	return j.suspect || j.size >= j.opt.CompactMin && j.size > 2*j.base
 }
 
-// Compact replaces the log by one that holds just the given state, which must be
-// that after the last Append. On an error the old log stays in use, or the new
-// one if it is in place already; either holds the state.
-func (j *Journal) Compact(s *engine.Snapshot) error {
+// Compact is StartCompact, its function and CompactDone in one.
+func (j *Journal) Compact(s *engine.Snapshot) error { return j.CompactDone(j.StartCompact(s)()) }
+
+// compaction is one under way.
+type compaction struct {
+	from int64 // size of the log that it replaces, at the start
+	size int64 // of the new one
+	f    File  // the new one, under its temporary name; nil: none
+}
+
+// StartCompact begins to replace the log by one that holds just the given state,
+// which must be that after the last Append. The function it returns writes and syncs
+// the new file, and may run in any goroutine while this one goes on appending; its
+// result is for CompactDone. Until then neither a sync nor a compaction may start.
+func (j *Journal) StartCompact(s *engine.Snapshot) func() error {
 	if j.opt.ReadOnly {
-		return fmt.Errorf("compact %s: the database is open for reading", j.path)
+		return func() error { return errors.New("the database is open for reading") }
 	}
-	head := frame(j.schema.AppendJSON(nil))
-	var body []byte
-	if text := encodeAll(s, j.opt.Clock(), "compacting database online"); text != nil {
-		body = frame(text)
+	c := &compaction{from: j.size}
+	j.compaction = c
+	now := j.opt.Clock()
+	return func() (err error) {
+		head := frame(j.schema.AppendJSON(nil))
+		var body []byte
+		if text := encodeAll(make([]byte, maxHeader), s, now, "compacting database online"); text != nil {
+			body = seal(text)
+		}
+		c.size = int64(len(head) + len(body))
+		c.f, err = writeTemp(j.fs, tempName(j.path), head, body)
+		return err
 	}
-	f, err := writeNew(j.fs, j.path, head, body)
+}
+
+// CompactDone puts the new file in the place of the old, with what was appended
+// meanwhile, which the next sync makes durable. On an error the old log stays in
+// use.
+func (j *Journal) CompactDone(err error) error {
+	c := j.compaction
+	j.compaction = nil
+	var tail int64
+	if err == nil {
+		tail, err = j.replace(c)
+	}
 	if err != nil {
 		return fmt.Errorf("compact %s: %w", j.path, err)
 	}
 	j.f.Close() // of the old file; nothing in it matters any more
-	j.f = f
-	j.size = int64(len(head) + len(body))
-	j.base = j.size
-	j.tail, j.dirty, j.suspect, j.dirDirty = false, false, false, true
-	return j.syncDir()
+	j.f = c.f
+	j.base, j.size = c.size, c.size+tail
+	j.at = j.size
+	j.tail, j.dirty, j.suspect, j.dirDirty = false, tail > 0, false, true
+	return nil
+}
+
+// replace appends the records that came after the start of the compaction to the
+// new file, says how many bytes they have, and renames it.
+func (j *Journal) replace(c *compaction) (tail int64, err error) {
+	defer func() {
+		if err != nil {
+			c.f.Close()
+			j.fs.Remove(tempName(j.path)) // as far as it goes: the next one truncates it
+		}
+	}()
+	if tail = j.size - c.from; tail > 0 {
+		j.at = -1
+		if _, err := j.f.Seek(c.from, io.SeekStart); err != nil {
+			return 0, err
+		}
+		if n, err := io.CopyN(c.f, j.f, tail); err != nil {
+			return 0, fmt.Errorf("copy %d bytes, %d done: %w", tail, n, err)
+		}
+	}
+	return tail, j.fs.Rename(tempName(j.path), j.path)
 }
 
 // Close syncs, closes the file and gives up the lock. It may be called twice.

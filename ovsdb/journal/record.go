@@ -21,8 +21,9 @@ type writer struct {
 	table *schema.Table // whose object is open; nil: none
 }
 
-func newWriter(now time.Time, isDiff bool) *writer {
-	b := append([]byte(nil), `{"_date":`...)
+// newWriter returns a writer that appends to dst.
+func newWriter(dst []byte, now time.Time, isDiff bool) *writer {
+	b := append(dst, `{"_date":`...)
 	b = strconv.AppendInt(b, now.UnixMilli(), 10)
 	if isDiff {
 		b = append(b, `,"_is_diff":true`...)
@@ -88,32 +89,37 @@ func (w *writer) end(comment string) []byte {
 	return append(w.b, '}')
 }
 
-// encode returns the record's text for a commit, nil if nothing of it is
-// stored: only ephemeral columns changed.
-func encode(c *engine.Commit, now time.Time) []byte {
+// encode appends the record's text for a commit to dst; it returns nil if nothing of
+// it is stored: only ephemeral columns changed.
+func encode(dst []byte, c *engine.Commit, now time.Time) []byte {
 	isDiff := !plain(c)
-	w := newWriter(now, isDiff)
+	w := newWriter(dst, now, isDiff)
 	for i := range c.Changes {
 		ch := &c.Changes[i]
 		t := ch.Table
-		stored := slices.DeleteFunc(slices.Clone(ch.Changed), func(i int) bool { return t.Columns[i].Ephemeral })
+		stored := func(i int) bool { return !t.Columns[i].Ephemeral }
 		switch {
 		case ch.New == nil:
 			w.row(t, ch.ID)
 			w.b = append(w.b, "null"...)
 			continue
-		case ch.Old != nil && len(stored) == 0:
+		case ch.Old != nil && !slices.ContainsFunc(ch.Changed, stored):
 			continue
 		}
 		w.row(t, ch.ID)
 		w.b = append(w.b, '{')
-		for n, i := range stored {
+		first := true
+		for _, i := range ch.Changed {
+			if !stored(i) {
+				continue
+			}
 			col := t.Columns[i]
 			d := ch.New.Get(i)
 			if ch.Old != nil && isDiff {
 				d = ovsdb.ModifyOf(&col.Type, ch.Old.Get(i), d)
 			}
-			w.column(n == 0, col, d)
+			w.column(first, col, d)
+			first = false
 		}
 		w.b = append(w.b, '}')
 	}
@@ -123,10 +129,10 @@ func encode(c *engine.Commit, now time.Time) []byte {
 	return w.end(c.Comment)
 }
 
-// encodeAll returns the record's text that makes a whole snapshot, nil if it is
-// empty.
-func encodeAll(s *engine.Snapshot, now time.Time, comment string) []byte {
-	w := newWriter(now, true)
+// encodeAll appends the record's text that makes a whole snapshot to dst; it returns
+// nil if that is empty.
+func encodeAll(dst []byte, s *engine.Snapshot, now time.Time, comment string) []byte {
+	w := newWriter(dst, now, true)
 	for _, t := range s.Schema().Tables {
 		for r := range s.Rows(t) {
 			w.row(t, r.ID)

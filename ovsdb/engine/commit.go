@@ -414,6 +414,7 @@ func changedColumns(t *schema.Table, r *txnRow) []int {
 // apply publishes the commit; nothing can fail from here on.
 func (tx *Txn) apply(c *Commit) {
 	db := tx.db
+	db.torn = true // until all is done
 	for i := range db.tables {
 		db.tables[i].rows = c.After.rows[i]
 	}
@@ -433,6 +434,7 @@ func (tx *Txn) apply(c *Commit) {
 	}
 	db.id = c.ID
 	db.snap.Store(c.After)
+	db.torn = false
 }
 
 // unindex forgets the old values of the row's indexes, index enters the new.

@@ -42,6 +42,7 @@ type DB struct {
 
 	tables []tableState // by schema.Table.Index
 	id     ovsdb.UUID   // of the last commit
+	torn   bool         // a commit is in the log and only in part in what is above
 	snap   atomic.Pointer[Snapshot]
 }
 
@@ -96,6 +97,10 @@ func (db *DB) Schema() *schema.Schema { return db.schema }
 
 // SetLog sets or replaces the Log.
 func (db *DB) SetLog(l Log) { db.log = l }
+
+// Torn says that a panic came between the log and the end of a commit: the database must
+// not be used any more, but be read from its log again.
+func (db *DB) Torn() bool { return db.torn }
 
 // Snapshot returns the database as of the last commit. Any goroutine may call it.
 func (db *DB) Snapshot() *Snapshot { return db.snap.Load() }

@@ -61,26 +61,36 @@ func (c *Conn) Received() int64 { return c.got }
 // Partial says whether the connection is in the middle of a message.
 func (c *Conn) Partial() bool { return c.framer.Buffered() > 0 }
 
+// Next returns the next message if it has come already; ok says so. Everything
+// else is as with Read.
+func (c *Conn) Next() (m Message, ok bool, err error) {
+	c.hold(c.framer.Buffered())
+	for len(c.rest) > 0 {
+		raw, n, err := c.framer.Next(c.rest)
+		c.rest = c.rest[n:]
+		if err != nil {
+			return m, false, err
+		}
+		if raw != nil {
+			if !c.hold(len(raw)) {
+				return m, false, c.overBudget()
+			}
+			m, err = Parse(raw)
+			return m, err == nil, err
+		}
+	}
+	return m, false, nil
+}
+
 // Read waits for the next message. It returns io.EOF when the peer closed
 // between messages, io.ErrUnexpectedEOF when it closed inside one; errors that
 // wrap [ErrSyntax], [ErrTooBig] or [ErrMessage] are the peer's fault. After an
 // error other than a timeout the connection is of no use. The bytes of the
 // message count against the budget until the next Read or Close.
 func (c *Conn) Read() (Message, error) {
-	c.hold(c.framer.Buffered())
 	for {
-		for len(c.rest) > 0 {
-			raw, n, err := c.framer.Next(c.rest)
-			c.rest = c.rest[n:]
-			if err != nil {
-				return Message{}, err
-			}
-			if raw != nil {
-				if !c.hold(len(raw)) {
-					return Message{}, c.overBudget()
-				}
-				return Parse(raw)
-			}
+		if m, ok, err := c.Next(); ok || err != nil {
+			return m, err
 		}
 		if !c.hold(c.framer.Buffered()) {
 			return Message{}, c.overBudget()

@@ -114,7 +114,8 @@ func parseCall(m Message, method, params json.RawMessage) (Message, error) {
 	if method[0] != '"' {
 		return m, fmt.Errorf("%w: method is not a string", ErrMessage)
 	}
-	if err := json.Unmarshal(method, &m.Method); err != nil {
+	var err error
+	if m.Method, err = unquote(method); err != nil {
 		return m, fmt.Errorf("%w: method: %w", ErrMessage, err)
 	}
 	m.Kind = Request
@@ -218,6 +219,9 @@ func AppendString(dst []byte, s string) []byte {
 // whitespace, keys sorted, one way to escape. Numbers keep their digits. Ids
 // of requests and monitors are compared by it.
 func Canonical(raw json.RawMessage) (string, error) {
+	if plain(raw) {
+		return string(raw), nil
+	}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
 	var v any

@@ -190,6 +190,7 @@ func (s *Server) follow() {
 		r.set = want[target]
 		r.m.SetOptions(reconnect.Options{MaxBackoff: r.set.backoff})
 		for ss := range r.sessions {
+			ss.armed = true
 			ss.nc.SetReadDeadline(time.Now()) // it looks at its probe interval anew
 		}
 	}

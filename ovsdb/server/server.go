@@ -12,6 +12,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/weirswitch/weir/firmware/base/vlog"
@@ -21,12 +22,6 @@ import (
 	"github.com/weirswitch/weir/ovsdb/monitor"
 	"github.com/weirswitch/weir/ovsdb/vswitch"
 )
-
-// SyncDelay is how long a commit that is not durable may wait for the medium.
-const SyncDelay = 500 * time.Millisecond
-
-// compactRetry is the wait after a compaction that failed.
-const compactRetry = time.Minute
 
 // Bounds of one session that are not options.
 const (
@@ -78,15 +73,6 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Journal is what the server needs of a database's log besides engine.Log:
-// package journal's Journal is one.
-type Journal interface {
-	Dirty() bool        // there are commits that are not on the medium
-	Sync() error        // put them there
-	WantsCompact() bool // the file is worth rewriting
-	Compact(*engine.Snapshot) error
-}
-
 // Server serves databases. Use [New], [Server.AddDatabase], [Server.AddRemote].
 type Server struct {
 	o      Options
@@ -101,6 +87,9 @@ type Server struct {
 	pokes                                                    chan struct{} // status columns want writing
 
 	mu        sync.Mutex // all below, and everything in sessions but their connection
+	idle      *sync.Cond // a log's work is done
+	settler   *session   // whose reader holds mu, and will settle
+	half      bool       // a commit is being told: a panic must not go unnoticed
 	dbs       map[string]*database
 	sessions  map[*session]bool
 	locks     map[string][]*session // the first owns, the others wait
@@ -121,8 +110,11 @@ type database struct {
 	triggers  []*trigger // in order of arrival
 	watchers  map[int]func(*engine.Commit)
 	nextID    int
-	syncTimer *time.Timer // nil: not armed
-	noCompact time.Time   // not before
+	waiting   []func(error) // for a sync, with its result
+	working   bool          // a sync or a compaction is under way
+	chosen    bool          // a goroutine is about to begin one
+	syncTimer *time.Timer   // nil: not armed
+	noCompact time.Time     // not before
 }
 
 // New returns a server with the _Server database and no remotes.
@@ -132,6 +124,7 @@ func New(o Options) (*Server, error) {
 		dbs: map[string]*database{}, sessions: map[*session]bool{}, locks: map[string][]*session{},
 		names: map[string]bool{}, remotes: map[string]*remote{}, pokes: make(chan struct{}, 1)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.idle = sync.NewCond(&s.mu)
 	if err := s.AddDatabase(engine.New(vswitch.ServerSchema(), engine.Options{}), nil); err != nil {
 		return nil, err
 	}
@@ -206,7 +199,8 @@ func (s *Server) Watch(db string, f func(*engine.Commit)) (stop func(), err erro
 
 // Update runs f on a transaction and commits it: the way of the process itself,
 // without JSON. f runs under the server's mutex, as with Watch. An error of f
-// abandons the transaction. The commit is nil if nothing changed.
+// abandons the transaction. The commit is nil if nothing changed. A durable one is
+// on the medium when Update returns, or there are both the commit and an error.
 func (s *Server) Update(db string, f func(tx *engine.Txn) error) (*engine.Commit, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -225,12 +219,19 @@ func (s *Server) Update(db string, f func(tx *engine.Txn) error) (*engine.Commit
 	if c != nil {
 		s.committed(d, c)
 		s.retry(d)
+		if c.Durable && d.journal != nil {
+			s.settled(d)
+			if err := s.sync(d); err != nil {
+				return c, fmt.Errorf("update %s: %w", db, err)
+			}
+		}
 	}
 	return c, nil
 }
 
 // committed tells everybody of a commit.
 func (s *Server) committed(d *database, c *engine.Commit) {
+	s.half = true
 	d.history.Add(c)
 	for ss := range s.sessions {
 		ss.record(d, c)
@@ -241,62 +242,8 @@ func (s *Server) committed(d *database, c *engine.Commit) {
 	if !s.reporting && s.concerns(d, c) {
 		s.poke()
 	}
+	s.half = false
 	s.keep(d)
-}
-
-// keep looks after the log: a sync to come, a compaction.
-func (s *Server) keep(d *database) {
-	if d.journal == nil || s.closed {
-		return
-	}
-	now := s.o.Now()
-	if d.journal.WantsCompact() && !now.Before(d.noCompact) {
-		if err := s.compact(d); err != nil {
-			d.noCompact = now.Add(compactRetry)
-		}
-	}
-	if d.journal.Dirty() && d.syncTimer == nil {
-		d.syncTimer = time.AfterFunc(SyncDelay, func() {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			d.syncTimer = nil
-			if s.closed {
-				return
-			}
-			if err := d.journal.Sync(); err != nil {
-				s.limitSync.Log(s.o.Log, s.o.Now(), slog.LevelError, "database log is not synced", "database", d.name, "err", err)
-				s.keep(d) // again
-			}
-		})
-	}
-}
-
-func (s *Server) compact(d *database) error {
-	if d.journal == nil {
-		return nil
-	}
-	if err := d.journal.Compact(d.Snapshot()); err != nil {
-		s.o.Log.Error("compaction failed", "database", d.name, "err", err)
-		return fmt.Errorf("compact %s: %w", d.name, err)
-	}
-	s.o.Log.Debug("compacted", "database", d.name)
-	return nil
-}
-
-// Compact rewrites the log of a database, or of all with name "".
-func (s *Server) Compact(name string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if name != "" && s.dbs[name] == nil {
-		return errors.New("no database by that name")
-	}
-	var errs []error
-	for n, d := range s.dbs {
-		if name == "" || n == name {
-			errs = append(errs, s.compact(d))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // Reconnect drops all sessions; active remotes connect again.
@@ -335,8 +282,9 @@ func (s *Server) Close() error {
 			t.stop()
 		}
 		if d.journal != nil {
-			if err := d.journal.Sync(); err != nil {
-				errs = append(errs, fmt.Errorf("sync %s: %w", d.name, err))
+			s.settled(d)
+			if err := s.sync(d); err != nil {
+				errs = append(errs, err)
 			}
 		}
 	}
@@ -368,6 +316,9 @@ func (s *Server) start(nc net.Conn, name string, r *remote) *session {
 		byID: map[string]*subscription{}, triggers: map[string]*trigger{}, locks: map[string]bool{}, stolen: map[string]bool{},
 		wake: make(chan struct{}, 1), gone: make(chan struct{}), done: make(chan struct{})}
 	ss.room = sync.NewCond(&s.mu)
+	if sc, ok := nc.(syscall.Conn); ok {
+		ss.raw, _ = sc.SyscallConn()
+	}
 	s.sessions[ss] = true
 	r.joined(ss)
 	s.wg.Add(2)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/weirswitch/weir/ovsdb/engine"
@@ -25,6 +26,7 @@ type session struct {
 	seq    uint64  // the order in which they came
 	name   string
 	nc     net.Conn
+	raw    syscall.RawConn // of nc; nil for TLS
 	conn   *jsonrpc.Conn
 	local  bool // on a unix socket
 
@@ -35,13 +37,16 @@ type session struct {
 	stolen   map[string]bool     // of these, those that another took away
 
 	out      []byte // waits for the writer
-	inflight int    // bytes the writer is busy with
+	spare    []byte // for out, once that is being written
+	inflight int    // bytes that the writer, or the reader in its place, is busy with
+	held     int    // bytes of replies that wait for a sync
 	room     *sync.Cond
 	wake     chan struct{} // there is something for the writer
 	gone     chan struct{} // closed when the session is over
 	done     chan struct{} // closed when all of it is cleaned up
 	dead     bool
 	spoke    bool  // a whole message has come
+	armed    bool  // the connection has a read deadline
 	why      error // why it ended, nil: the peer closed it; set before done
 }
 
@@ -67,7 +72,8 @@ func (ss *session) kill(why string, args ...any) {
 	ss.room.Broadcast()
 }
 
-// send queues a message that f appends.
+// send queues a message that f appends. The writer is woken unless the session's
+// reader is about to write.
 func (ss *session) send(f func(dst []byte) []byte) {
 	if ss.dead {
 		return
@@ -79,6 +85,12 @@ func (ss *session) send(f func(dst []byte) []byte) {
 		ss.kill("does not read", "backlog", had)
 		return
 	}
+	if ss.s.settler != ss {
+		ss.wakeWriter()
+	}
+}
+
+func (ss *session) wakeWriter() {
 	select {
 	case ss.wake <- struct{}{}:
 	default:
@@ -133,46 +145,61 @@ func (ss *session) update(sub *subscription, updates []byte) {
 	ss.notify(method, append(p, ']'))
 }
 
-// write is the goroutine that sends.
+// maxSpare is the largest send buffer, in bytes, that is worth keeping.
+const maxSpare = 2 * writeChunk
+
+// take takes what is to be written. The mutex is held.
+func (ss *session) take() []byte {
+	buf := ss.out
+	ss.out, ss.spare = ss.spare[:0], nil
+	ss.inflight = len(buf)
+	ss.room.Broadcast()
+	return buf
+}
+
+// wrote takes note that rest is what could not be written of buf, which take
+// returned. The mutex is held.
+func (ss *session) wrote(buf, rest []byte) {
+	ss.inflight = 0
+	switch {
+	case ss.dead:
+	case len(rest) > 0:
+		ss.out = append(rest, ss.out...)
+	case cap(buf) <= maxSpare:
+		ss.spare = buf[:0]
+	}
+	ss.room.Broadcast()
+	if len(ss.out) == 0 && !ss.dead {
+		ss.flush() // what coalesced while we were writing
+	}
+}
+
+// write is the goroutine that sends what the reader has not sent itself.
 func (ss *session) write() {
 	defer ss.s.wg.Done()
-	var spare []byte
 	for {
 		select {
 		case <-ss.wake:
 		case <-ss.gone:
 			return
 		}
-		for {
-			ss.s.mu.Lock()
-			ss.inflight = 0
-			if len(ss.out) == 0 && !ss.dead {
-				ss.flush() // what coalesced while we were writing
-			}
-			buf := ss.out
-			ss.out, spare = spare[:0], nil
-			ss.inflight = len(buf)
-			ss.room.Broadcast()
-			dead := ss.dead
+		ss.s.mu.Lock()
+		for len(ss.out) > 0 && ss.inflight == 0 && !ss.dead {
+			buf := ss.take()
 			ss.s.mu.Unlock()
-			if len(buf) == 0 || dead {
-				spare = buf[:0]
-				break
-			}
-			if err := ss.writeAll(buf); err != nil {
-				ss.s.mu.Lock()
+			err := ss.writeAll(buf)
+			ss.s.mu.Lock()
+			if err != nil {
 				why := "send failed"
 				if errors.Is(err, os.ErrDeadlineExceeded) {
 					why = "does not read"
 				}
 				ss.kill(why, "err", err)
-				ss.s.mu.Unlock()
-				return
+				break
 			}
-			if cap(buf) <= 2*writeChunk { // a large one is not worth keeping
-				spare = buf[:0]
-			}
+			ss.wrote(buf, nil)
 		}
+		ss.s.mu.Unlock()
 	}
 }
 
@@ -187,7 +214,50 @@ func (ss *session) writeAll(buf []byte) error {
 		}
 		buf = buf[n:]
 	}
-	return nil
+	return ss.nc.SetWriteDeadline(time.Time{}) // one that passes would stop tryWrite
+}
+
+// tryWrite writes what the transport takes at once, in the reader's goroutine: waking the
+// writer costs more than most replies. It leaves the rest, and errors, to the
+// writer. The mutex is held, and given up meanwhile.
+func (ss *session) tryWrite() {
+	if len(ss.out) == 0 || ss.inflight > 0 || ss.dead {
+		return // a writer who is busy looks again when it is done
+	}
+	if ss.raw == nil {
+		ss.wakeWriter()
+		return
+	}
+	buf, n := ss.take(), 0
+	ss.s.settler = nil
+	ss.s.mu.Unlock()
+	_ = ss.raw.Write(func(fd uintptr) bool {
+		n, _ = syscall.Write(int(fd), buf)
+		return true
+	})
+	ss.s.mu.Lock()
+	ss.wrote(buf, buf[max(n, 0):])
+	if len(ss.out) > 0 {
+		ss.wakeWriter()
+	}
+}
+
+// settle sends what the requests so far gave and has the logs synced for which
+// transactions wait. The reader calls it when it has no further request to
+// act on; the mutex is held, and given up meanwhile.
+func (ss *session) settle() {
+	s := ss.s
+	s.settler = nil
+	ss.tryWrite()
+	for _, d := range s.dbs {
+		if len(d.waiting) > 0 && !d.working && !s.closed {
+			s.settler = ss // for what follows the sync
+			s.sync(d)
+			s.settler = nil
+			s.keep(d) // for those who came meanwhile
+		}
+	}
+	ss.tryWrite()
 }
 
 // read is the goroutine that takes requests.
@@ -197,10 +267,17 @@ func (ss *session) read() {
 	defer func() {
 		if r := recover(); r != nil {
 			ss.s.o.Log.Error("session panicked", "peer", ss.name, "panic", r, "stack", string(debug.Stack()))
+			ss.s.assertWhole(r)
 		}
 	}()
 	for {
-		m, err := ss.next()
+		m, ok, err := ss.conn.Next()
+		if !ok && err == nil {
+			ss.s.mu.Lock()
+			ss.settle()
+			ss.s.mu.Unlock()
+			m, err = ss.next()
+		}
 		if err != nil {
 			ss.explain(err)
 			ss.ended(err)
@@ -220,7 +297,10 @@ func (ss *session) arm(start time.Time) (probe time.Duration, err error) {
 	var deadline time.Time
 	if probe = ss.remote.set.probe; probe > 0 {
 		deadline = start.Add(probe)
+	} else if !ss.armed {
+		return 0, nil
 	}
+	ss.armed = probe > 0
 	return probe, ss.nc.SetReadDeadline(deadline)
 }
 
@@ -280,13 +360,18 @@ func (ss *session) explain(err error) {
 func (ss *session) handle(m jsonrpc.Message) bool {
 	ss.s.mu.Lock()
 	defer ss.s.mu.Unlock()
-	for ss.backlog() > readStop && !ss.dead {
+	if ss.backlog()+ss.held > readStop {
+		ss.settle()
+	}
+	for ss.backlog()+ss.held > readStop && !ss.dead {
 		ss.room.Wait()
 	}
 	if ss.dead {
 		return false
 	}
 	ss.spoke = true
+	ss.s.settler = ss
+	defer func() { ss.s.settler = nil }()
 	switch m.Kind {
 	case jsonrpc.Request:
 		ss.request(m)
@@ -301,12 +386,26 @@ func (ss *session) handle(m jsonrpc.Message) bool {
 	return !ss.dead
 }
 
+// assertWhole panics with r if the panic r left a database or what is told of it half
+// changed: the process ends, and what starts it again finds all that was answered
+// in the log.
+func (s *Server) assertWhole(r any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range s.dbs {
+		if s.half || d.Torn() {
+			panic(r)
+		}
+	}
+}
+
 var errUnasked = errors.New("reply to no request")
 
 // end removes all that the session has.
 func (ss *session) end() {
 	ss.s.mu.Lock()
 	defer ss.s.mu.Unlock()
+	ss.settle()
 	if !ss.dead {
 		ss.dead = true
 		close(ss.gone)

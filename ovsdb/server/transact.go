@@ -18,7 +18,7 @@ type trigger struct {
 	ss    *session
 	db    *database
 	id    json.RawMessage
-	key   string // canonical id
+	key   string // canonical id, once it waits
 	req   *engine.Request
 	size  int // bytes of the request
 	timer *time.Timer
@@ -29,19 +29,19 @@ func (ss *session) transact(m jsonrpc.Message) error {
 	if err != nil {
 		return err
 	}
-	key, err := jsonrpc.Canonical(m.ID)
-	if err != nil {
-		return err
-	}
 	req, err := engine.NewRequest(p, ss.s.o.Now())
 	if err != nil {
 		return err
 	}
 	// The id is copied: it would keep the whole message in memory.
-	t := &trigger{ss: ss, db: d, id: bytes.Clone(m.ID), key: key, req: req, size: len(m.Params)}
+	t := &trigger{ss: ss, db: d, id: bytes.Clone(m.ID), req: req, size: len(m.Params)}
 	committed, done := t.try()
 	if !done {
+		key, err := jsonrpc.Canonical(m.ID)
 		switch {
+		case err != nil:
+			t.stop()
+			return err
 		case ss.triggers[key] != nil:
 			t.stop()
 			return ovsdb.Errorf("duplicate request ID", "a transaction with this id is waiting")
@@ -49,6 +49,7 @@ func (ss *session) transact(m jsonrpc.Message) error {
 			t.stop()
 			return ovsdb.Errorf("resources exhausted", "more than %d transactions or %d bytes of them wait in a session", maxTriggers, maxWaiting)
 		}
+		t.key = key
 		ss.triggers[key] = t
 		d.triggers = append(d.triggers, t)
 		return nil
@@ -80,7 +81,14 @@ func (t *trigger) try() (committed, done bool) {
 		s.committed(t.db, out.Commit)
 	}
 	t.ss.flush() // its own updates first, even if it is slow
-	t.ss.send(func(b []byte) []byte { return jsonrpc.AppendReply(b, t.id, out.Reply) })
+	send := func(reply []byte) {
+		t.ss.send(func(b []byte) []byte { return jsonrpc.AppendReply(b, t.id, reply) })
+	}
+	if log := t.db.journal; log != nil && out.Durable && (log.Dirty() || t.db.working) {
+		t.ss.hold(t.db, out.Reply, send)
+	} else {
+		send(out.Reply)
+	}
 	return out.Commit != nil, true
 }
 

@@ -196,13 +196,13 @@ func (tx *Txn) collect(from int) {
 }
 
 func (tx *Txn) checkMaxRows() error {
-	for i := range tx.byTable {
+	for i, o := range tx.byTable {
 		ts := &tx.db.tables[i]
-		if ts.schema.MaxRows == ovsdb.Unlimited {
+		if o == nil || ts.schema.MaxRows == ovsdb.Unlimited {
 			continue
 		}
 		n := ts.rows.n
-		for _, r := range tx.byTable[i].rows {
+		for _, r := range o.rows {
 			if r.cur != nil {
 				n++
 			}
@@ -316,9 +316,9 @@ func (tx *Txn) withoutDangling(c *schema.Column, d ovsdb.Datum, pick func(*ovsdb
 }
 
 func (tx *Txn) checkIndexes() error {
-	for t := range tx.byTable {
-		ts, o := &tx.db.tables[t], &tx.byTable[t]
-		if len(ts.index) == 0 || len(o.rows) == 0 {
+	for t, o := range tx.byTable {
+		ts := &tx.db.tables[t]
+		if o == nil || len(ts.index) == 0 {
 			continue
 		}
 		for i, cols := range ts.schema.Indexes {

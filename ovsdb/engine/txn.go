@@ -23,7 +23,7 @@ type Txn struct {
 	db      *DB
 	base    ovsdb.UUID // db.id at Begin
 	rows    []*txnRow  // in the order they were touched; some replaced, see current
-	byTable []overlay  // by schema.Table.Index
+	byTable []*overlay // by schema.Table.Index; nil: not touched
 	comment []byte
 	durable bool
 
@@ -58,7 +58,7 @@ type txnRow struct {
 
 // Begin starts a transaction.
 func (db *DB) Begin() *Txn {
-	return &Txn{db: db, base: db.id, byTable: make([]overlay, len(db.tables))}
+	return &Txn{db: db, base: db.id, byTable: make([]*overlay, len(db.tables))}
 }
 
 // Set is the value of a column, for Insert and Update.
@@ -91,7 +91,7 @@ func (tx *Txn) Row(t *schema.Table, id ovsdb.UUID) *ovsdb.Row {
 }
 
 func (tx *Txn) get(ts *tableState, id ovsdb.UUID) *ovsdb.Row {
-	if r := tx.byTable[ts.schema.Index].rows[id]; r != nil {
+	if r := tx.over(ts.schema).rows[id]; r != nil {
 		return r.cur
 	}
 	if e, ok := ts.rows.get(id); ok {
@@ -100,9 +100,17 @@ func (tx *Txn) get(ts *tableState, id ovsdb.UUID) *ovsdb.Row {
 	return nil
 }
 
+// over returns what the transaction did to a table; not to be changed.
+func (tx *Txn) over(t *schema.Table) *overlay {
+	if o := tx.byTable[t.Index]; o != nil {
+		return o
+	}
+	return new(overlay) // stays on the stack
+}
+
 // touch brings an existing row into the overlay, ready to change.
 func (tx *Txn) touch(ts *tableState, id ovsdb.UUID) *txnRow {
-	if r := tx.byTable[ts.schema.Index].rows[id]; r != nil {
+	if r := tx.over(ts.schema).rows[id]; r != nil {
 		return r
 	}
 	e, ok := ts.rows.get(id)
@@ -116,13 +124,17 @@ func (tx *Txn) touch(ts *tableState, id ovsdb.UUID) *txnRow {
 }
 
 func (tx *Txn) add(r *txnRow) {
-	o := &tx.byTable[r.ts.schema.Index]
-	if o.rows == nil {
-		o.rows = map[ovsdb.UUID]*txnRow{}
-		o.listed = map[listing]struct{}{}
-		o.keys = make([]map[string][]*txnRow, len(r.ts.index))
-		for i := range o.keys {
-			o.keys[i] = map[string][]*txnRow{}
+	i := r.ts.schema.Index
+	o := tx.byTable[i]
+	if o == nil {
+		o = &overlay{rows: map[ovsdb.UUID]*txnRow{}}
+		tx.byTable[i] = o
+		if n := len(r.ts.index); n > 0 {
+			o.listed = map[listing]struct{}{}
+			o.keys = make([]map[string][]*txnRow, n)
+			for i := range o.keys {
+				o.keys[i] = map[string][]*txnRow{}
+			}
 		}
 	}
 	o.rows[r.id] = r
@@ -132,11 +144,11 @@ func (tx *Txn) add(r *txnRow) {
 
 // current reports whether r stands for its row: not if the row was inserted,
 // deleted and inserted again.
-func (tx *Txn) current(r *txnRow) bool { return tx.byTable[r.ts.schema.Index].rows[r.id] == r }
+func (tx *Txn) current(r *txnRow) bool { return tx.over(r.ts.schema).rows[r.id] == r }
 
 // rekey lists a touched row under the present values of its indexes.
 func (tx *Txn) rekey(r *txnRow) {
-	o := &tx.byTable[r.ts.schema.Index]
+	o := tx.over(r.ts.schema)
 	for i, cols := range r.ts.schema.Indexes {
 		key := string(appendKey(nil, cols, r.cur))
 		l := listing{i, key, r}
@@ -165,7 +177,7 @@ func (tx *Txn) InsertAs(t *schema.Table, id ovsdb.UUID, vals ...Set) error {
 
 // free reports whether a UUID may be inserted.
 func (tx *Txn) free(t *schema.Table, id ovsdb.UUID) bool {
-	if r := tx.byTable[t.Index].rows[id]; r != nil {
+	if r := tx.over(t).rows[id]; r != nil {
 		return r.cur == nil && r.base.row == nil
 	}
 	_, ok := tx.db.tables[t.Index].rows.get(id)
@@ -255,7 +267,7 @@ func (tx *Txn) Delete(t *schema.Table, id ovsdb.UUID) error {
 // for. They are valid until their next change.
 func (tx *Txn) Select(t *schema.Table, where query.Condition) []*ovsdb.Row {
 	ts := &tx.db.tables[t.Index]
-	o := &tx.byTable[t.Index]
+	o := tx.over(t)
 	var out []*ovsdb.Row
 	try := func(row *ovsdb.Row) {
 		if row != nil && where.All(row) {

@@ -47,11 +47,12 @@ func Parse(text []byte, lim Limits) (Value, error) {
 	if lim.Values == 0 {
 		lim.Values = MaxValues
 	}
-	p := parser{text: text, lim: lim}
-	if n := count(text); n > lim.Values {
-		p.fail("%d values, more than %d", n, lim.Values)
+	p := parser{text: text, lim: lim, total: count(text)}
+	if p.total > lim.Values {
+		p.fail("%d values, more than %d", p.total, lim.Values)
 		return Value{}, p.err
 	}
+	p.stack = make([]Value, 0, min(p.total, 16)) // small requests need no more
 	p.space()
 	v := p.value(0)
 	p.space()
@@ -99,7 +100,9 @@ type parser struct {
 	pos   int
 	lim   Limits
 	count int
+	total int     // what count says
 	stack []Value // elements of the open arrays and objects
+	arena []Value // room for the elements of closed ones: all lists of a tree are cut from one
 	err   *SyntaxError
 }
 
@@ -182,13 +185,21 @@ func (p *parser) enter(depth int) bool {
 	return true
 }
 
-// take moves the stack's values from base on into a slice of their own.
+// take moves the stack's values from base on into the arena.
 func (p *parser) take(base int) []Value {
 	if p.err != nil || len(p.stack) == base {
 		p.stack = p.stack[:base]
 		return nil
 	}
-	list := make([]Value, len(p.stack)-base)
+	n := len(p.stack) - base
+	if p.arena == nil {
+		p.arena = make([]Value, max(n, p.total-1)) // the root is in no list
+	}
+	if n > len(p.arena) {
+		p.arena = make([]Value, n) // never, if count is right
+	}
+	list := p.arena[:n:n]
+	p.arena = p.arena[n:]
 	copy(list, p.stack[base:])
 	clear(p.stack[base:])
 	p.stack = p.stack[:base]

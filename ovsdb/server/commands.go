@@ -51,12 +51,17 @@ func (s *Server) memory() string {
 		cells += countCells(d.Snapshot())
 		triggers += len(d.triggers)
 	}
+	sessions := 0
 	for ss := range s.sessions {
+		if ss.dead {
+			continue
+		}
+		sessions++
 		monitors += len(ss.subs)
 		backlog += ss.backlog()
 	}
 	return fmt.Sprintf("backlog:%d cells:%d input:%d monitors:%d sessions:%d triggers:%d",
-		backlog, cells, s.budget.Used(), monitors, len(s.sessions), triggers)
+		backlog, cells, s.budget.Used(), monitors, sessions, triggers)
 }
 
 func countCells(snap *engine.Snapshot) (n int) {

@@ -26,7 +26,8 @@
 //  5. weak references to rows that are gone are removed, which may leave a
 //     column too small ("constraint violation");
 //  6. indexes are unique ("constraint violation");
-//  7. the Log has it; if not, "I/O error";
+//  7. the Log has it (whether on the medium is the owner's to see to before it
+//     answers: Outcome.Durable); if not, "I/O error";
 //  8. the new roots are published.
 //
 // None of these scans the database: the number of strong references to a row,

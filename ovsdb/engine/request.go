@@ -58,8 +58,8 @@ type Outcome struct {
 	Reply []byte
 	// Commit is nil if nothing changed or Pending.
 	Commit *Commit
-	// Durable: the reply must wait for a sync of the log, though nothing changed: what
-	// it found may be there only since a moment ago.
+	// Durable: the reply must wait for a sync of the log; also when nothing changed, for
+	// what the request found may be there only since a moment ago.
 	Durable bool
 	// Pending: a "wait" is not satisfied yet. Nothing has been done. Try again
 	// after the next commit, and at the Deadline.

@@ -215,6 +215,9 @@ func (j *Journal) load() (*engine.DB, error) {
 // Schema returns the database's schema.
 func (j *Journal) Schema() *schema.Schema { return j.schema }
 
+// Path returns the file's name.
+func (j *Journal) Path() string { return j.path }
+
 // Size returns the size of the log in bytes.
 func (j *Journal) Size() int64 { return j.size }
 

@@ -7,13 +7,17 @@
 // # Order
 //
 // All work on databases, monitors and locks is done under one mutex, in the
-// order in which it came. Each session has a goroutine that reads and one that
-// writes. What clients rely on:
+// order in which it came, which is also that of the log. Each session has a goroutine
+// that reads, and writes what the transport takes at once when it has acted on all
+// requests that have come, and one that writes the rest. What clients rely on:
 //
 //   - A client is sent the updates of its own transaction before its reply.
-//   - A reply to a durable transaction is sent after the log has been synced
-//     (the engine's Log does that inside Transact). Others are synced within
-//     [SyncDelay].
+//   - A reply to a durable transaction is sent after a sync of the log that began
+//     after its commit; others see the commit before. Syncs and compactions run without the
+//     mutex, one at a time for each log: transactions that come during one share the next
+//     sync. One that fails is followed by writing the log anew at once; if that fails
+//     too, the reply ends with an "I/O error", though the transaction is in effect.
+//     Commits that are not durable are synced within a second.
 //   - A transaction with an unsatisfied "wait" is tried again after each commit
 //     and at its timeout.
 //
@@ -26,7 +30,8 @@
 // their bounds, is disconnected. Incoming messages are bounded each
 // (jsonrpc.Limits) and together ([Options.InputBytes]). A peer on TCP that
 // is silent for [Options.Probe] is sent an echo request, and dropped after
-// another such time of silence. A panic in a session ends that session.
+// another such time of silence. A panic in a session ends that session, or the
+// process if it left a commit half done.
 //
 // # Remotes
 //

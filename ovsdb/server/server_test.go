@@ -59,14 +59,20 @@ type fixture struct {
 // serve starts a server with an Open_vSwitch database in memory.
 func serve(t testing.TB, o Options) *fixture {
 	t.Helper()
+	return serveLogged(t, o, engine.New(vswitch.Schema(), engine.Options{}), nil)
+}
+
+// serveLogged serves a database with its log.
+func serveLogged(t testing.TB, o Options, db *engine.DB, j Journal) *fixture {
+	t.Helper()
 	f := &fixture{dir: t.TempDir(), log: &logBuffer{}}
 	o.Log = slog.New(slog.NewTextHandler(f.log, nil))
 	var err error
 	if f.Server, err = New(o); err != nil {
 		t.Fatal(err)
 	}
-	f.db = engine.New(vswitch.Schema(), engine.Options{})
-	if err := f.AddDatabase(f.db, nil); err != nil {
+	f.db = db
+	if err := f.AddDatabase(f.db, j); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(f.dir, "db.sock")

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/weirswitch/weir/ovsdb/engine"
+	"github.com/weirswitch/weir/ovsdb/journal"
+	"github.com/weirswitch/weir/ovsdb/vswitch"
+)
+
+// slowDisk is the file system with syncs that a test stops and makes fail.
+type slowDisk struct {
+	journal.OS
+	syncs, fail atomic.Int64       // done; how many are still to fail
+	gate        chan chan struct{} // a sync of the log waits for what it is sent here; nil: none waits
+	gated       atomic.Bool
+}
+
+type slowFile struct {
+	journal.File
+	d *slowDisk
+}
+
+func (d *slowDisk) Open(path string, flag int, perm os.FileMode) (journal.File, error) {
+	f, err := d.OS.Open(path, flag, perm)
+	if err != nil {
+		return nil, err
+	}
+	return slowFile{f, d}, nil
+}
+
+func (f slowFile) Sync() error {
+	if f.d.gated.Load() {
+		open := make(chan struct{})
+		f.d.gate <- open
+		<-open
+	}
+	f.d.syncs.Add(1)
+	if f.d.fail.Add(-1) >= 0 {
+		return syscall.EIO
+	}
+	return f.File.Sync()
+}
+
+// onDisk serves a database file on the disk.
+func onDisk(t *testing.T, d *slowDisk) *fixture {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "conf.db")
+	if err := journal.Create(d, path, vswitch.Schema()); err != nil {
+		t.Fatal(err)
+	}
+	j, db, err := journal.Open(d, path, journal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { j.Close() }) // after the server's
+	return serveLogged(t, Options{}, db, j)
+}
+
+const durable = `,{"op":"commit","durable":true}]`
+
+func durably(req string) json.RawMessage {
+	return json.RawMessage(strings.TrimSuffix(req, "]") + durable)
+}
+
+// While a sync is under way others read and write, and the durable transactions
+// that come meanwhile share the next one; none is answered before its sync, not
+// even one that found what it wanted.
+func TestSharedSync(t *testing.T) {
+	d := &slowDisk{gate: make(chan chan struct{})}
+	f := onDisk(t, d)
+	first, reader := f.dial(t), f.dial(t)
+	first.call(t, f.ctx, "transact", string(durably(insertRoot(0))))
+	d.gated.Store(true)
+	defer d.gated.Store(false)
+	one, err := first.Start("transact", durably(setCfg(1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := <-d.gate // its sync is under way
+	before := d.syncs.Load()
+	const n = 8
+	results := make(chan string, n)
+	var writers []*recorder
+	for range n {
+		writers = append(writers, f.dial(t))
+	}
+	for i, w := range writers {
+		call, err := w.Start("transact", durably(setCfg(10+i/2))) // each value twice: the second changes nothing
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			res, err := call.Wait(f.ctx)
+			results <- fmt.Sprint(string(res), err)
+		}()
+		for { // in this order
+			got := reader.call(t, f.ctx, "transact", `["Open_vSwitch",{"op":"select","table":"Open_vSwitch","where":[],"columns":["next_cfg"]}]`)
+			if got == fmt.Sprintf(`[{"rows":[{"next_cfg":%d}]}]`, 10+i/2) {
+				break
+			}
+			if f.ctx.Err() != nil {
+				t.Fatalf("transaction %d is not seen: %s", i, got)
+			}
+		}
+	}
+	waiting := func() int {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return len(f.dbs[vswitch.Name].waiting)
+	}
+	for waiting() < n && f.ctx.Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	reader.call(t, f.ctx, "transact", setCfg(20)) // not durable: does not wait
+	select {
+	case r := <-results:
+		t.Fatalf("answered before the sync: %s", r)
+	default:
+	}
+	close(open)
+	if _, err := one.Wait(f.ctx); err != nil {
+		t.Fatal(err)
+	}
+	open = <-d.gate
+	select {
+	case r := <-results:
+		t.Fatalf("answered before the second sync: %s", r)
+	default:
+	}
+	d.gated.Store(false)
+	close(open)
+	for range n {
+		if r := <-results; r != `[{"count":1},{}]<nil>` {
+			t.Errorf("%s", r)
+		}
+	}
+	if got := d.syncs.Load() - before; got != 2 {
+		t.Errorf("%d syncs for %d transactions and one before, want 2", got, n)
+	}
+}
+
+// A sync that fails is followed by a new file at once; only when that fails too
+// the client is told that its transaction may not survive.
+func TestSyncFails(t *testing.T) {
+	for _, tt := range []struct {
+		fail int64
+		want string
+	}{
+		{1, `[{"count":1},{}]`},
+		{2, `[{"count":1},{},{"details":"committed, but not on the medium: `},
+	} {
+		d := &slowDisk{}
+		f := onDisk(t, d)
+		c := f.dial(t)
+		c.call(t, f.ctx, "transact", string(durably(insertRoot(0))))
+		d.fail.Store(tt.fail)
+		got := c.call(t, f.ctx, "transact", string(durably(setCfg(1))))
+		if !strings.HasPrefix(got, tt.want) || strings.Contains(got, `"error":"I/O error"`) != (tt.fail > 1) {
+			t.Errorf("%d syncs fail: %s", tt.fail, got)
+		}
+		if !strings.Contains(f.log.String(), "input/output error") {
+			t.Errorf("the log says nothing: %s", f.log)
+		}
+		d.fail.Store(0)
+		if err := f.Compact(""); err != nil {
+			t.Error(err)
+		}
+		if got := c.call(t, f.ctx, "transact", string(durably(setCfg(2)))); got != `[{"count":1},{}]` {
+			t.Errorf("afterwards: %s", got)
+		}
+		c.Close()
+	}
+}
+
+// A compaction goes on while others commit.
+func TestCompactBeside(t *testing.T) {
+	d := &slowDisk{gate: make(chan chan struct{})}
+	f := onDisk(t, d)
+	c := f.dial(t)
+	c.call(t, f.ctx, "transact", string(durably(insertRoot(0))))
+	d.gated.Store(true)
+	done := make(chan error, 1)
+	go func() { done <- f.Compact("") }()
+	open := <-d.gate // of the new file
+	c.call(t, f.ctx, "transact", setCfg(7))
+	d.gated.Store(false)
+	close(open)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	f.mu.Lock()
+	path := filepath.Join(t.TempDir(), "copy.db")
+	j := f.dbs[vswitch.Name].journal.(*journal.Journal)
+	f.mu.Unlock()
+	text, err := os.ReadFile(j.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	j2, db, err := journal.Open(journal.OS{}, path, journal.Options{Warn: func(s string) { t.Error(s) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j2.Close()
+	root := db.Schema().Table("Open_vSwitch")
+	for r := range db.Snapshot().Rows(root) {
+		if n, _ := r.Get(root.Column("next_cfg").Index).Scalar(); n.Int() != 7 {
+			t.Errorf("next_cfg %d after the compaction, want 7", n.Int())
+		}
+	}
+}
+
+// A panic that leaves a commit half told ends the process: going on would show
+// clients a database that is not there.
+func TestPanicHalfway(t *testing.T) {
+	const child = "WEIR_TEST_PANIC_HALFWAY"
+	if os.Getenv(child) != "" {
+		f := serve(t, Options{})
+		if _, err := f.Watch(vswitch.Name, func(*engine.Commit) { panic("on purpose") }); err != nil {
+			t.Fatal(err)
+		}
+		c := f.dial(t)
+		c.Call(f.ctx, "transact", json.RawMessage(insertRoot(0)))
+		time.Sleep(5 * time.Second)
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestPanicHalfway$")
+	cmd.Env = append(os.Environ(), child+"=1")
+	out, err := cmd.CombinedOutput()
+	var ee *exec.ExitError
+	if !errors.As(err, &ee) || !strings.Contains(string(out), "panic: on purpose") {
+		t.Errorf("the process lives: %v\n%s", err, out)
+	}
+}

@@ -25,6 +25,7 @@ type slowDisk struct {
 	journal.OS
 	syncs, fail atomic.Int64       // done; how many are still to fail
 	gate        chan chan struct{} // a sync of the log waits for what it is sent here; nil: none waits
+	over        chan struct{}      // closed at the end of the test: nothing waits any more
 	gated       atomic.Bool
 }
 
@@ -44,8 +45,14 @@ func (d *slowDisk) Open(path string, flag int, perm os.FileMode) (journal.File, 
 func (f slowFile) Sync() error {
 	if f.d.gated.Load() {
 		open := make(chan struct{})
-		f.d.gate <- open
-		<-open
+		select {
+		case f.d.gate <- open:
+			select {
+			case <-open:
+			case <-f.d.over:
+			}
+		case <-f.d.over:
+		}
 	}
 	f.d.syncs.Add(1)
 	if f.d.fail.Add(-1) >= 0 {
@@ -79,7 +86,8 @@ func durably(req string) json.RawMessage {
 // that come meanwhile share the next one; none is answered before its sync, not
 // even one that found what it wanted.
 func TestSharedSync(t *testing.T) {
-	d := &slowDisk{gate: make(chan chan struct{})}
+	d := &slowDisk{gate: make(chan chan struct{}), over: make(chan struct{})}
+	defer close(d.over)
 	f := onDisk(t, d)
 	first, reader := f.dial(t), f.dial(t)
 	first.call(t, f.ctx, "transact", string(durably(insertRoot(0))))
@@ -94,6 +102,11 @@ func TestSharedSync(t *testing.T) {
 	const n = 8
 	results := make(chan string, n)
 	var writers []*recorder
+	waiting := func() int {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return len(f.dbs[vswitch.Name].waiting)
+	}
 	for range n {
 		writers = append(writers, f.dial(t))
 	}
@@ -106,23 +119,13 @@ func TestSharedSync(t *testing.T) {
 			res, err := call.Wait(f.ctx)
 			results <- fmt.Sprint(string(res), err)
 		}()
-		for { // in this order
-			got := reader.call(t, f.ctx, "transact", `["Open_vSwitch",{"op":"select","table":"Open_vSwitch","where":[],"columns":["next_cfg"]}]`)
-			if got == fmt.Sprintf(`[{"rows":[{"next_cfg":%d}]}]`, 10+i/2) {
-				break
-			}
-			if f.ctx.Err() != nil {
-				t.Fatalf("transaction %d is not seen: %s", i, got)
-			}
+		for waiting() < i+1 && f.ctx.Err() == nil { // in this order
+			time.Sleep(time.Millisecond)
 		}
-	}
-	waiting := func() int {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		return len(f.dbs[vswitch.Name].waiting)
-	}
-	for waiting() < n && f.ctx.Err() == nil {
-		time.Sleep(time.Millisecond)
+		got := reader.call(t, f.ctx, "transact", `["Open_vSwitch",{"op":"select","table":"Open_vSwitch","where":[],"columns":["next_cfg"]}]`)
+		if got != fmt.Sprintf(`[{"rows":[{"next_cfg":%d}]}]`, 10+i/2) {
+			t.Fatalf("transaction %d is not seen: %s", i, got)
+		}
 	}
 	reader.call(t, f.ctx, "transact", setCfg(20)) // not durable: does not wait
 	select {
@@ -187,7 +190,8 @@ func TestSyncFails(t *testing.T) {
 
 // A compaction goes on while others commit.
 func TestCompactBeside(t *testing.T) {
-	d := &slowDisk{gate: make(chan chan struct{})}
+	d := &slowDisk{gate: make(chan chan struct{}), over: make(chan struct{})}
+	defer close(d.over)
 	f := onDisk(t, d)
 	c := f.dial(t)
 	c.call(t, f.ctx, "transact", string(durably(insertRoot(0))))

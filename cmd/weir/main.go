@@ -8,7 +8,11 @@
 //	weir demo                   a switch and three hosts in network namespaces
 //	weir ovs-vsctl, ovs-ofctl, ovs-appctl, ovsdb-client
 //	                            the tools of Open vSwitch, for daily use
+//	weir init, poweroff, reboot process 1 of a firmware image, and its end
 //	weir version                the version
+//
+// Built with -tags dev it is also `weir emulate` (a board in QEMU) and `weir agent` (the
+// inner end of the board tests).
 package main
 
 import (

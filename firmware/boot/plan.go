@@ -198,3 +198,9 @@ func Services(o Options) []Service {
 	}
 	return out
 }
+
+// Complete says whether each of the board's ports has a device.
+func Complete(board *boards.Board, devices []boards.Device) bool {
+	_, missing := assign(board, devices)
+	return len(missing) == 0
+}

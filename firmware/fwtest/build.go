@@ -17,15 +17,15 @@ import (
 	"github.com/weirswitch/weir/firmware/image"
 )
 
-// Programs are the programs of this machine that a test image has; BusyBox gives it a
-// shell and the usual commands.
+// Programs are the programs of this machine that a test image has; BusyBox gives it the
+// usual commands. The shell is dash, because BusyBox's takes its own ip for ip.
 func Programs() []string {
-	return []string{"busybox", "ip", "bridge", "tc", "devlink", "ethtool", "tcpdump"}
+	return []string{"dash", "busybox", "ip", "bridge", "tc", "devlink", "ethtool", "tcpdump"}
 }
 
 // applets are the names of BusyBox that test images use.
 func applets() []string {
-	return strings.Fields("sh ash awk cat cp cut date dd dmesg echo env expr false find free grep head hexdump hostname id kill killall ls lsmod " +
+	return strings.Fields("awk cat cp cut date dd dmesg echo env expr false find free grep head hexdump hostname id kill killall ls lsmod " +
 		"mkdir mount mv nc netstat od pidof ping printf ps pwd rm rmdir rmmod insmod modprobe sed seq sha256sum sleep sort stat sync tail test tee " +
 		"time timeout top touch tr true umount uname uptime usleep wc wget which xargs yes")
 }
@@ -78,6 +78,7 @@ func TestFiles(programs []string) ([]image.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: .ci/setup test installs it", err)
 	}
+	files = append(files, image.File{Path: "/bin/sh", Link: "dash"})
 	for _, a := range applets() {
 		files = append(files, image.File{Path: "/bin/" + a, Link: "busybox"})
 	}

@@ -4,6 +4,7 @@ package fwtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,8 +40,7 @@ const (
 // Options say what to boot. The zero value boots DefaultBoard as this tree makes it.
 type Options struct {
 	Board    string
-	Kernel   string       // image to boot; "": the board's, built or from the cache
-	Modules  string       // folder of kernel modules; "": the kernel's
+	Kernel   string       // folder as boards/build-kernel makes it; "": $WEIR_KERNEL, else the board's, built or from the cache
 	Cmdline  string       // more kernel parameters
 	Programs []string     // more of this machine's programs for the image
 	Files    []image.File // more files for the image
@@ -58,6 +59,7 @@ type Machine struct {
 	Took    time.Duration // from QEMU's start until then, by ours
 
 	agent  *agent.Client
+	keys   net.Conn // what a person types at the console
 	ports  map[string]*Port
 	tcp    map[int]string // guest port -> "127.0.0.1:N"
 	dir    string
@@ -141,15 +143,10 @@ func (m *Machine) build(ctx context.Context, o Options) (kernel, initrd string, 
 	if err != nil {
 		return "", "", err
 	}
-	kernel, modules := o.Kernel, o.Modules
-	if kernel == "" {
-		at, err := Kernel(ctx, tree, m.Board.Name)
-		if err != nil {
+	at := cmp.Or(o.Kernel, os.Getenv("WEIR_KERNEL"))
+	if at == "" {
+		if at, err = Kernel(ctx, tree, m.Board.Name); err != nil {
 			return "", "", err
-		}
-		kernel = filepath.Join(at, "image")
-		if modules == "" {
-			modules = filepath.Join(at, "modules")
 		}
 	}
 	weir, err := Binary(ctx, tree, m.dir, m.Board, true)
@@ -157,20 +154,17 @@ func (m *Machine) build(ctx context.Context, o Options) (kernel, initrd string, 
 		return "", "", err
 	}
 	files := image.Base(weir, image.Links())
-	if modules != "" {
-		mods, err := image.Modules(modules)
-		if err != nil {
-			return "", "", err
-		}
-		files = append(files, mods...)
+	mods, err := image.Modules(filepath.Join(at, "modules"))
+	if err != nil {
+		return "", "", err
 	}
 	test, err := TestFiles(append(Programs(), o.Programs...))
 	if err != nil {
 		return "", "", err
 	}
-	files = append(append(files, test...), o.Files...)
+	files = slices.Concat(files, mods, test, o.Files)
 	initrd = filepath.Join(m.dir, "initramfs")
-	return kernel, initrd, writeImage(initrd, files, image.None)
+	return filepath.Join(at, "image"), initrd, writeImage(initrd, files, image.None)
 }
 
 // wired are the ports with a wire that a test holds.
@@ -180,16 +174,16 @@ func (m *Machine) wired() []boards.Port {
 
 // args are QEMU's arguments.
 func (m *Machine) args(o Options, kernel, initrd string) []string {
-	append_ := []string{
+	params := []string{
 		"console=" + m.Board.Console, "quiet", "panic=-1",
 		"weir.ip=10.0.2.15/24,10.0.2.2", "weir.remote=ptcp:" + strconv.Itoa(ovsdbPort), "weir.agent=/dev/ttyS1",
 	}
 	if o.Cmdline != "" {
-		append_ = append(append_, o.Cmdline)
+		params = append(params, o.Cmdline)
 	}
 	sock := func(name string) string { return filepath.Join(m.dir, name) }
 	args := append([]string{"-nodefaults", "-no-user-config", "-display", "none"}, m.Board.Emulation.Args...)
-	args = append(args, "-kernel", kernel, "-initrd", initrd, "-append", strings.Join(append_, " "))
+	args = append(args, "-kernel", kernel, "-initrd", initrd, "-append", strings.Join(params, " "))
 	for _, c := range []string{"console", "agent"} {
 		args = append(args, "-chardev", "socket,id="+c+",path="+sock(c), "-serial", "chardev:"+c)
 	}
@@ -284,6 +278,7 @@ func (m *Machine) accept(ctx context.Context, l listeners) error {
 			m.ports[port] = newPort(port, c)
 		case name == "console":
 			m.Console = newConsole(c)
+			m.keys = c
 		case name == "agent":
 			m.agent = agent.NewClient(c)
 		default:
@@ -392,6 +387,15 @@ func (m *Machine) Output(ctx context.Context, command string) (string, error) {
 	}
 	return r.Out, err
 }
+
+// Type types at the console; a line ends with "\r".
+func (m *Machine) Type(text string) error {
+	_, err := m.keys.Write([]byte(text))
+	return err
+}
+
+// Tail returns the end of the console, for a test that failed.
+func (m *Machine) Tail() string { return m.Console.tail(6000) }
 
 // TCP returns the address, on this machine, that leads to a forwarded TCP port inside.
 func (m *Machine) TCP(port int) string { return m.tcp[port] }

@@ -71,7 +71,7 @@ const (
 type Match struct {
 	Driver       string `json:"driver,omitempty"`         // of the bus device: "virtio_net"
 	PhysPortName string `json:"phys_port_name,omitempty"` // "sw1p1"
-	Path         string `json:"path,omitempty"`           // end of the bus device's path in /sys/devices: "0000:00:02.0/virtio0"
+	Path         string `json:"path,omitempty"`           // a piece, from / to /, of the bus device's path in /sys/devices: "0000:00:02.0"
 	KernelName   string `json:"kernel_name,omitempty"`    // the name that the device tree gives: "lan1"
 }
 
@@ -192,7 +192,7 @@ func (m Match) Fits(d Device) bool {
 	return (m.Driver == "" || m.Driver == d.Driver) &&
 		(m.PhysPortName == "" || m.PhysPortName == d.PhysPortName) &&
 		(m.KernelName == "" || m.KernelName == d.Name) &&
-		(m.Path == "" || d.Path == m.Path || strings.HasSuffix(d.Path, "/"+m.Path))
+		(m.Path == "" || strings.Contains("/"+d.Path+"/", "/"+m.Path+"/"))
 }
 
 // PortsOf returns the ports that have one of the roles.

@@ -149,7 +149,9 @@ func TestFits(t *testing.T) {
 	}{
 		{Match{Driver: "virtio_net"}, true},
 		{Match{Path: "0000:00:02.0/virtio0"}, true},
-		{Match{Path: "00:02.0/virtio0"}, false}, // not at a slash
+		{Match{Path: "0000:00:02.0"}, true},
+		{Match{Path: "00:02.0"}, false}, // not at a slash
+		{Match{Path: "0000:00:02"}, false},
 		{Match{Driver: "virtio_net", Path: "0000:00:03.0/virtio1"}, false},
 		{Match{PhysPortName: "p1"}, false},
 		{Match{KernelName: "eth0"}, true},

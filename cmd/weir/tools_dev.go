@@ -12,7 +12,7 @@ import (
 // devTools are what a product image must not or need not have.
 func devTools() []tool {
 	return []tool{
-		{"agent", "test images: run commands that come over a terminal", agent.Main},
+		{"agent", "test images: run commands that come over a device", agent.Main},
 		{"emulate", "build a board's image and boot it in QEMU", emulate.Main},
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 
 	"github.com/weirswitch/weir/datapath/dpif"
 	"github.com/weirswitch/weir/datapath/flow"
@@ -108,7 +109,7 @@ func (d *Datapath) open() (err error) {
 	if d.ns, err = netns.Get(); err != nil {
 		return fmt.Errorf("open network namespace: %w", err)
 	}
-	if d.nl, err = netlink.NewHandle(); err != nil {
+	if d.nl, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
 		return fmt.Errorf("open netlink: %w", err)
 	}
 	if d.maps, err = load(d.lim); err != nil {

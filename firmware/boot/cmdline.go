@@ -18,7 +18,7 @@ type Options struct {
 	Remotes  []string     // of the database server, besides its usual ones
 	LogLevel string       // "": switchd's default
 	Shell    string       // path of a program; "": none
-	Agent    string       // path of a terminal; "": none
+	Agent    string       // path of a device; "": none
 }
 
 // maxRemotes bounds the repeatable parameter; the kernel bounds the line to a few KiB.

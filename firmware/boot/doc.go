@@ -30,7 +30,7 @@
 //	weir.remote=REMOTE  one more remote of the database server ("ptcp:6640"); repeatable
 //	weir.log=LEVEL      of switchd: as its --log-level
 //	weir.shell=PATH     a shell on the console, if the image has one
-//	weir.agent=TTY      test images only: run commands that come over this terminal
+//	weir.agent=DEVICE   test images only: run commands that come over it
 //
 // The command line belongs to whoever owns the boot loader: it is trusted.
 package boot

@@ -125,37 +125,31 @@ func assign(board *boards.Board, devices []boards.Device) (names map[string]stri
 	return names, missing
 }
 
-// renames returns the steps that give the devices their names. A name that another
-// device still has (kernels count eth0 in the order of probing) is freed first.
+// renames returns the steps that give the devices their names. Kernels count eth0 in the
+// order of probing, so a name may be another's that has yet to go, or a stranger's: first
+// everybody who is in the way of a name goes out of it.
 func renames(devices []boards.Device, names map[string]string) []Step {
+	wantedName := map[string]bool{}
+	for _, to := range names {
+		wantedName[to] = true
+	}
 	var down, away, final []Step
 	for i, d := range devices {
-		to, ok := names[d.Name]
-		if !ok || to == d.Name {
+		to, ours := names[d.Name]
+		inTheWay := wantedName[d.Name] && to != d.Name
+		if to == d.Name || !ours && !inTheWay {
 			continue
 		}
-		if d.Up {
+		if d.Up { // only a device that is down can be renamed
 			down = append(down, Link{d.Name, false})
 		}
 		from := d.Name
-		if slices.ContainsFunc(devices, func(o boards.Device) bool { return o.Name == to }) {
-			from = fmt.Sprintf("rename%d", i)
+		if inTheWay {
+			from = fmt.Sprintf("other%d", i)
 			away = append(away, Rename{d.Name, from})
 		}
-		final = append(final, Rename{from, to})
-	}
-	// A stranger in the way of a name goes to a name of its own.
-	for i, d := range devices {
-		if _, ours := names[d.Name]; ours {
-			continue
-		}
-		for _, to := range names {
-			if to == d.Name {
-				if d.Up {
-					down = append(down, Link{d.Name, false})
-				}
-				away = append(away, Rename{d.Name, fmt.Sprintf("other%d", i)})
-			}
+		if ours {
+			final = append(final, Rename{from, to})
 		}
 	}
 	return slices.Concat(down, away, final)

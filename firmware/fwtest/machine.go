@@ -46,6 +46,8 @@ type Options struct {
 	Files    []image.File // more files for the image
 	Args     []string     // more of QEMU's arguments
 	Forward  []int        // more guest TCP ports to reach from 127.0.0.1
+	// Detect leaves weir.board= out: init has to find out.
+	Detect bool
 	// Reboots lets the guest restart in the same QEMU. Else a reboot ends QEMU.
 	Reboots bool
 }
@@ -176,7 +178,10 @@ func (m *Machine) wired() []boards.Port {
 func (m *Machine) args(o Options, kernel, initrd string) []string {
 	params := []string{
 		"console=" + m.Board.Console, "quiet", "panic=-1",
-		"weir.ip=10.0.2.15/24,10.0.2.2", "weir.remote=ptcp:" + strconv.Itoa(ovsdbPort), "weir.agent=/dev/ttyS1",
+		"weir.ip=10.0.2.15/24,10.0.2.2", "weir.remote=ptcp:" + strconv.Itoa(ovsdbPort), "weir.agent=/dev/vport0p1",
+	}
+	if !o.Detect {
+		params = append(params, "weir.board="+m.Board.Name)
 	}
 	if o.Cmdline != "" {
 		params = append(params, o.Cmdline)
@@ -184,10 +189,12 @@ func (m *Machine) args(o Options, kernel, initrd string) []string {
 	sock := func(name string) string { return filepath.Join(m.dir, name) }
 	args := append([]string{"-nodefaults", "-no-user-config", "-display", "none"}, m.Board.Emulation.Args...)
 	args = append(args, "-kernel", kernel, "-initrd", initrd, "-append", strings.Join(params, " "))
-	for _, c := range []string{"console", "agent"} {
-		args = append(args, "-chardev", "socket,id="+c+",path="+sock(c), "-serial", "chardev:"+c)
+	for _, c := range []string{"console", "agent", "qmp"} {
+		args = append(args, "-chardev", "socket,id="+c+",path="+sock(c))
 	}
-	args = append(args, "-chardev", "socket,id=qmp,path="+sock("qmp"), "-mon", "chardev=qmp,mode=control")
+	args = append(args, "-serial", "chardev:console", "-mon", "chardev=qmp,mode=control",
+		// A second serial line would do, at a fiftieth of the speed.
+		"-device", "virtio-serial-pci", "-device", "virtserialport,chardev=agent,name=weir.agent")
 	for _, p := range m.wired() {
 		args = append(args, "-netdev", fmt.Sprintf("stream,id=%s,server=off,addr.type=unix,addr.path=%s", p.Name, sock("port."+p.Name)))
 	}

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package agent is `weir agent TTY`, in test images only: it runs the commands that a
-// test sends over a terminal (firmware/fwtest/agent).
+// Package agent is `weir agent DEVICE`, in test images only: it runs the commands that a
+// test sends over a virtio serial port or a terminal (firmware/fwtest/agent).
 package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -18,7 +19,7 @@ import (
 // Main serves commands from the terminal until that ends.
 func Main(_ context.Context, e env.Env) int {
 	if len(e.Args) != 1 {
-		fmt.Fprintf(e.Stderr, "usage: weir agent TTY\n")
+		fmt.Fprintf(e.Stderr, "usage: weir agent DEVICE\n")
 		return 1
 	}
 	if err := serve(e.Args[0]); err != nil {
@@ -34,7 +35,8 @@ func serve(path string) error {
 		return err
 	}
 	defer f.Close()
-	if err := raw(int(f.Fd())); err != nil {
+	// ENOTTY: a virtio port, which carries bytes as they are. Fd makes f blocking.
+	if err := raw(int(f.Fd())); err != nil && !errors.Is(err, unix.ENOTTY) {
 		return fmt.Errorf("%s: set raw mode: %w", path, err)
 	}
 	return agent.Serve(f, "/bin/sh")

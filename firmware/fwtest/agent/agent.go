@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package agent runs commands inside an emulated board for a test outside, over a
-// terminal that carries bytes as they are. It is in test images only: whoever reaches
-// the terminal is root.
+// device that carries bytes as they are. It is in test images only: whoever reaches
+// the device is root.
 //
 // Wire: frames of a 4-byte length (big endian, at most [MaxFrame]) and that many bytes
 // of JSON; requests one way, replies the other, told apart by their number, so that
 // commands run beside each other. The agent's first frame is a reply with number 0: it
-// is there. A frame that is too long or no JSON ends the session: on a terminal there
-// is no way to find the next one.
+// is there. A frame that is too long or no JSON ends the session: there is no way to find the next one.
 package agent
 
 import (

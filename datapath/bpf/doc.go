@@ -22,7 +22,10 @@
 // counters and operations are arrays of arrays of 1,024 entries, which grow when they
 // must; a flow costs some 64 bytes of hash element, 176 of record and 32 a CPU of
 // counters. Flows with the same operations share these, 104 bytes for each 4. Go keeps in
-// memory which numbers are in use, and the operations in use.
+// memory which numbers are in use, and the operations in use. The records of flows that come in a batch
+// are written with one system call for each segment of 1,024, each entry of the index, which
+// must not be there yet, with one of its own; counters are cleared many at a time, after the grace
+// period behind which their numbers are used again.
 //
 // # Changing a flow while packets run
 //

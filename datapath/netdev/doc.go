@@ -8,7 +8,8 @@
 //     end has the interface's name and is the user's, the far end is hidden and
 //     is the datapath's. What to do (a pure function of wanted and present) is
 //     apart from doing it.
-//   - raw.go: sockets that send and receive whole frames on a device.
+//   - raw.go: sockets that send and receive whole frames on a device; batch.go:
+//     frames for several of them, sent together.
 //
 // Nothing is remembered that can be read: every operation looks at what is
 // there and does the difference, so that doing it again does nothing, and a

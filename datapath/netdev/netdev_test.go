@@ -315,6 +315,69 @@ func TestRawSocket(t *testing.T) {
 			t.Errorf("received %x, sent %x: %v", f.Data(), d, err)
 		}
 	}
+	// A batch for both: each socket's in order, one in the middle is refused, the batch is full in the end.
+	mk := func(i int) []byte { return packettest.UDP(addr, uint16(i), 2, []byte{byte(i)}) }
+	var batch netdev.RawBatch
+	long := make([]byte, 9000) // above the MTU
+	count := 0
+	for ; ; count++ {
+		s, d := a, mk(count)
+		if count%4 == 3 {
+			s = b
+		}
+		if count == 5 {
+			d = long
+		}
+		if !batch.Add(s, d, &netdev.VnetHdr{}) {
+			break
+		}
+	}
+	if count < 10 || batch.Add(a, nil, &netdev.VnetHdr{}) {
+		t.Fatalf("%d frames fit a batch, or an empty one does", count)
+	}
+	seen := map[int]error{}
+	batch.Flush(func(i, n int, err error) {
+		if _, twice := seen[i]; twice || i != 5 && n != len(mk(i)) {
+			t.Errorf("frame %d of %d bytes is reported twice, or is of another length", i, n)
+		}
+		seen[i] = err
+	})
+	for i := range count {
+		if err, ok := seen[i]; !ok || (err != nil) != (i == 5) {
+			t.Errorf("frame %d of the batch: %v, %v", i, ok, err)
+		}
+	}
+	arrive := func(s *netdev.RawSocket, mine func(i int) bool) {
+		var want, got [][]byte
+		for i := range count {
+			if mine(i) && i != 5 {
+				want = append(want, mk(i))
+			}
+		}
+		for len(got) < len(want) {
+			n, err := s.ReadBatch()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range n {
+				if ok, err := s.Frame(i, &f, &packet.Meta{}, 2, &k); !ok || err != nil {
+					t.Fatal(ok, err)
+				}
+				if d := slices.Clone(f.Data()); d[12] == 8 { // MPLS frames of before wait at a
+					got = append(got, d)
+				}
+			}
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Error(d)
+		}
+	}
+	arrive(b, func(i int) bool { return i%4 != 3 })
+	arrive(a, func(i int) bool { return i%4 == 3 })
+	batch.Flush(func(int, int, error) { t.Error("an empty batch sent something") })
+	if !batch.Add(a, mk(1), &netdev.VnetHdr{}) || batch.Add(a, make([]byte, 64<<10+1), &netdev.VnetHdr{}) {
+		t.Error("an empty batch has no room, or too much")
+	}
 	if err := a.Send(nil, &netdev.VnetHdr{}); err == nil {
 		t.Error("an empty frame was sent")
 	}

@@ -12,11 +12,12 @@
 //     answers. Any hit is right, because the contract (package dpif) lets flows
 //     overlap only where they agree; so the cache stores no keys and verifies
 //     by the flow's own mask.
-//   - exec.go: the actions of a flow on a frame, in order; outputs leave at
-//     once through an interface, so that a packet to many ports is never
-//     copied.
+//   - exec.go: the actions of a flow on a frame, in order; outputs leave
+//     through an interface. Those of packets that arrive leave at once, so that a packet to many
+//     ports is never copied; those of Executes are copied and leave together, with one
+//     system call for each port.
 //   - queue.go: packets for user space, bounded for each port and together,
-//     handed out fairly.
+//     handed out fairly, in batches.
 //
 // # Edge
 //

@@ -38,6 +38,8 @@ var tests = []struct {
 	{"Parse", 2, testParse},
 	{"Userspace", 2, testUserspace},
 	{"Execute", 3, testExecute},
+	{"FlowPuts", 3, testFlowPuts},
+	{"Executes", 3, testExecutes},
 	{"Meter", 2, testMeter},
 	{"MeterUserspace", 2, testMeterUserspace},
 	{"MeterRate", 3, testMeterRate},

@@ -90,6 +90,7 @@ type Conn struct {
 	pins       *pinSched
 	pinTimer   bool // servePins will be called
 	bundles    bundles
+	parts      parts // the reader's
 
 	received, sent, dropped, errs atomic.Uint64
 }
@@ -494,9 +495,20 @@ func (c *Conn) serve(f *framer) error {
 		if c.sw.opt.Probe > 0 && c.Kind != Primary { // a Controller probes by itself
 			deadline = time.Now().Add(c.sw.opt.Probe)
 		}
+		if t := c.parts.deadline(); !t.IsZero() && (deadline.IsZero() || t.Before(deadline)) {
+			deadline = t
+		}
 		c.nc.SetReadDeadline(deadline)
 		before := f.got
 		b, err := f.next()
+		if old := c.parts.expired(time.Now()); len(old) > 0 {
+			for _, first := range old {
+				c.Reply(&Request{}, &openflow.Error{Kind: ofp.BRCMultipartRequestTimeout, Of: first})
+			}
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				continue
+			}
+		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			if probed && f.got == before {
 				return fmt.Errorf("no response to inactivity probe after %v", c.sw.opt.Probe)
@@ -517,11 +529,41 @@ func (c *Conn) serve(f *framer) error {
 	}
 }
 
-// dispatch decodes one message and sees it answered.
+// dispatch puts requests in parts together and serves what is complete.
 func (c *Conn) dispatch(b []byte) {
 	r := &Request{XID: openflow.ParseHeader(b).XID, Raw: b}
-	m, err := openflow.Decode(b, c.Proto())
+	pieces, err := c.parts.add(b, c.Proto(), time.Now())
 	if err != nil {
+		c.Reply(r, &openflow.Error{Kind: ofp.KindOf(err)})
+		return
+	}
+	if len(pieces) == 0 {
+		return
+	}
+	r.Raw = pieces[0]
+	if len(pieces) > 1 {
+		// Only the features of tables come in several bodies, each of which is right by itself.
+		for _, p := range pieces[1:] {
+			m, err := openflow.Decode(p, c.Proto())
+			if _, ok := m.(*openflow.TableFeaturesRequest); err == nil && !ok {
+				err = ofp.BRCBadStat
+			}
+			if err != nil {
+				c.Reply(r, &openflow.Error{Kind: ofp.KindOf(err)})
+				return
+			}
+		}
+	}
+	c.serveOne(r)
+}
+
+// serveOne decodes one message and sees it answered.
+func (c *Conn) serveOne(r *Request) {
+	m, err := openflow.Decode(r.Raw, c.Proto())
+	if err != nil {
+		if k := openflow.FromSwitch(r.Raw); k != ofp.NoError && openflow.ParseHeader(r.Raw).Version == c.Version() {
+			err = k
+		}
 		c.sw.limit.Log(c.log, c.sw.opt.Now(), slog.LevelInfo, "message refused", "err", err)
 		c.Reply(r, &openflow.Error{Kind: ofp.KindOf(err)})
 		return

@@ -44,4 +44,10 @@
 // the reading goroutine of its Conn, one request after the other; different
 // Conns call at the same time. Send, SendAsync and Reply never block. A panic in a Handler
 // ends that connection alone, and is logged with its stack.
+//
+// # Requests in parts
+//
+// Multipart requests whose parts come one by one (flag "more") are put together for one second behind the
+// last part, up to 4 MiB and 64 requests a connection, then OFPBRC_MULTIPART_BUFFER_OVERFLOW. Only table features may
+// have more than one body, as in the stock switch.
 package ofconn

@@ -90,9 +90,12 @@ func (b *Bridge) Handle(c ConnInfo, m openflow.Message, now time.Time) (replies 
 			one(&openflow.QueueStatsReply{})
 		}
 	case *openflow.QueueGetConfigRequest:
-		if m.Port != action.PortAny && b.ports[m.Port] == nil {
+		switch {
+		case b.ports[m.Port] == nil && (m.Port != action.PortAny || c.Version < ofp.V14):
 			err = ofp.QOFCBadPort
-		} else {
+		case c.Version >= ofp.V14 && m.Queue != allQueues:
+			err = ofp.QOFCBadQueue
+		default:
 			one(&openflow.QueueGetConfigReply{Port: m.Port})
 		}
 	case *openflow.TableMod:

@@ -167,6 +167,20 @@ const (
 	configInvalidTTL = 4
 )
 
+// setConfig refuses flags that are not known, which a reply may have.
+func (d *decoder) setConfig() *SetConfig {
+	known := uint16(configFragMask)
+	if d.Version < ofp.V13 {
+		known |= configInvalidTTL
+	}
+	if b := d.Peek(2); b != nil {
+		if f := uint16(b[0])<<8 | uint16(b[1]); f&^known != 0 {
+			d.Failf(ofp.SCFCBadFlags, "flags %#x", f)
+		}
+	}
+	return &SetConfig{d.config()}
+}
+
 func (d *decoder) config() Config {
 	f := d.U16()
 	return Config{

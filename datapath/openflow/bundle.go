@@ -78,6 +78,7 @@ func (b *Bundle) Message(i int) (Message, error) {
 //	+-------------------------------+-------------------------------+
 //	| properties                                                    |
 func (d *decoder) bundleControl() *BundleControl {
+	d.whole8()
 	m := &BundleControl{ID: d.U32(), Type: BundleControlType(d.U16()), Flags: BundleFlags(d.U16())}
 	d.Skip(d.Len())
 	return m

@@ -84,6 +84,39 @@ func Decode(b []byte, p Proto) (Message, error) {
 	return m, nil
 }
 
+// PartKind says what a multipart request asks for.
+type PartKind struct {
+	Type            uint16
+	Vendor, Subtype uint32 // of an experimenter's
+}
+
+// Part describes a message of a multipart request (OpenFlow 1.3 and later).
+type Part struct {
+	Kind PartKind
+	More bool // others follow, with the same transaction id
+	Body int  // bytes behind the headers
+}
+
+// ParsePart reads the headers of a multipart request; false: b is none, or is cut off.
+// Whether the type is known is for Decode to say, which takes each part for a whole message.
+func ParsePart(b []byte) (p Part, ok bool) {
+	const fixed = HeaderLen + 8
+	h := ParseHeader(b)
+	l := layoutOf(h.Version)
+	if l == nil || h.Version < ofp.V13 || h.Type != l.statsRequest || len(b) < fixed {
+		return p, false
+	}
+	r := ofp.NewReader(b[HeaderLen:], ofp.BRCBadLen)
+	p.Kind.Type = r.U16()
+	p.More = r.U16()&1 != 0
+	r.Skip(4)
+	if p.Kind.Type == 0xffff {
+		p.Kind.Vendor, p.Kind.Subtype = r.U32(), r.U32()
+	}
+	p.Body = r.Len()
+	return p, r.Err() == nil
+}
+
 // decoder is a Reader that knows how the connection writes.
 type decoder struct {
 	*ofp.Reader
@@ -165,8 +198,6 @@ func (d *decoder) multipart(std, nx map[uint32]*row, reply bool) Message {
 	if d.Err() == nil && flags&1 != 0 {
 		if more := moreOf(m); more != nil {
 			*more = true
-		} else if !reply {
-			d.Failf(ofp.BRCBadLen, "a request in parts")
 		}
 	}
 	return m
@@ -262,6 +293,13 @@ func (e *encoder) element(body func()) {
 	e.start = e.Len()
 	e.Bytes(e.head)
 	e.Bytes(el)
+}
+
+// whole8 refuses a rest that is not a multiple of 8 bytes, whatever is in it.
+func (d *decoder) whole8() {
+	if n := d.Len(); n%8 != 0 {
+		d.Failf(ofp.BRCBadLen, "%d bytes of elements", n)
+	}
 }
 
 // elements reads elements until the end, each by read, which must consume

@@ -166,6 +166,7 @@ var async14Bits = [NumAsync]uint32{
 
 func (d *decoder) async14() *SetAsync {
 	m := &SetAsync{}
+	d.whole8()
 	d.elements(func() {
 		typ, b := ofpact.Property(d.Reader, ofp.BPCBadLen)
 		t := AsyncType(typ / 2)
@@ -173,7 +174,7 @@ func (d *decoder) async14() *SetAsync {
 		switch {
 		case b.Err() != nil:
 		case typ >= 2*uint16(NumAsync):
-			b.Failf(ofp.BPCBadType, "property %d", typ)
+			b.Failf(ofp.ACFCUnsupported, "property %d", typ)
 		case bits&^async14Bits[t] != 0:
 			b.Failf(ofp.ACFCInvalid, "bits %#x", bits)
 		case typ%2 == 0:

@@ -128,12 +128,21 @@ func (e *encoder) filterNX(f *FlowFilter) {
 	e.SetU16(at, e.putNXM(&f.Match, oxm.Cookie{Value: f.Cookie, Mask: f.CookieMask}))
 }
 
+// filterOnly reads a filter; words behind its match are passed over, as the stock switch does.
+func (d *decoder) filterOnly() FlowFilter {
+	f := d.filter()
+	if d.Err() == nil && d.Version > ofp.V10 && d.Len()%8 == 0 {
+		d.Skip(d.Len())
+	}
+	return f
+}
+
 func (d *decoder) flowStatsRequest() *FlowStatsRequest {
-	return &FlowStatsRequest{FlowFilter: d.filter()}
+	return &FlowStatsRequest{FlowFilter: d.filterOnly()}
 }
 func (e *encoder) flowStatsRequest(m *FlowStatsRequest) { e.filter(&m.FlowFilter) }
 func (d *decoder) aggregateRequest() *AggregateRequest {
-	return &AggregateRequest{FlowFilter: d.filter()}
+	return &AggregateRequest{FlowFilter: d.filterOnly()}
 }
 func (e *encoder) aggregateRequest(m *AggregateRequest) { e.filter(&m.FlowFilter) }
 func (d *decoder) flowStatsRequestNX() *FlowStatsRequest {

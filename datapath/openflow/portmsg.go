@@ -173,6 +173,9 @@ func (e *encoder) portMod10(m *PortMod) {
 }
 
 func (d *decoder) portMod13() *PortMod {
+	if d.Version >= ofp.V14 {
+		d.whole8()
+	}
 	m := &PortMod{No: d.port32()}
 	d.Skip(4)
 	m.HWAddr = d.MAC()

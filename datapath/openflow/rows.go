@@ -175,7 +175,7 @@ func rows() []row {
 		def(message, v10, v15, 6, (*decoder).features, (*encoder).features),
 		empty(message, v10, v15, 7, func() *GetConfigRequest { return &GetConfigRequest{} }),
 		def(message, v10, v15, 8, func(d *decoder) *GetConfigReply { return &GetConfigReply{d.config()} }, func(e *encoder, m *GetConfigReply) { e.config(m.Config) }),
-		def(message, v10, v15, 9, func(d *decoder) *SetConfig { return &SetConfig{d.config()} }, func(e *encoder, m *SetConfig) { e.config(m.Config) }),
+		def(message, v10, v15, 9, (*decoder).setConfig, func(e *encoder, m *SetConfig) { e.config(m.Config) }),
 		def(message, v10, v10, 10, (*decoder).packetIn10, (*encoder).packetIn10),
 		def(message, v13, v15, 10, (*decoder).packetIn13, (*encoder).packetIn13),
 		def(message, v10, v10, 11, (*decoder).flowRemoved10, (*encoder).flowRemoved10),
@@ -272,4 +272,135 @@ func rows() []row {
 		alt(nxRequest, v10, v10, 1, (*decoder).aggregateRequestNX, (*encoder).aggregateRequestNX, func(_ Proto, m *AggregateRequest) bool { return m.Nicira }),
 		alt(nxReply, v10, v10, 1, (*decoder).aggregateNX, (*encoder).aggregate, func(_ Proto, m *AggregateReply) bool { return m.Nicira }),
 	}
+}
+
+// rowOf returns the row of a message by its headers alone; nil if there is none.
+func rowOf(b []byte) *row {
+	if len(b) < HeaderLen {
+		return nil
+	}
+	h := ParseHeader(b)
+	l := layoutOf(h.Version)
+	if l == nil {
+		return nil
+	}
+	r := ofp.NewReader(b[HeaderLen:], ofp.BRCBadLen)
+	std, nx := l.requestIn, l.nxRequestIn
+	switch h.Type {
+	case typeExperimenter:
+		vendor, sub := r.U32(), r.U32()
+		switch {
+		case r.Err() != nil:
+		case vendor == nicira:
+			return l.niciraIn[sub]
+		case vendor == onf:
+			return l.onfIn[sub]
+		}
+		return nil
+	case l.statsReply:
+		std, nx = l.replyIn, l.nxReplyIn
+	case l.statsRequest:
+	default:
+		return l.in[uint32(h.Type)]
+	}
+	typ := r.U16()
+	r.Skip(2)
+	if h.Version > ofp.V10 {
+		r.Skip(4)
+	}
+	if typ != 0xffff {
+		if r.Err() != nil {
+			return nil
+		}
+		return std[uint32(typ)]
+	}
+	vendor, sub := r.U32(), r.U32()
+	if r.Err() != nil || vendor != nicira {
+		return nil
+	}
+	return nx[sub]
+}
+
+// FromSwitch says what a switch answers to a message that only switches send, whatever is in
+// it: ofp.BRCBadType, or ofp.BRCBadLen if it has not even the length of such a message.
+// ofp.NoError: b is not known for one.
+func FromSwitch(b []byte) ofp.Kind {
+	r := rowOf(b)
+	if r == nil || r.typ == nil {
+		return ofp.NoError
+	}
+	m, ok := reflect.New(r.typ.Elem()).Interface().(Message)
+	if !ok {
+		return ofp.NoError
+	}
+	v := ParseHeader(b).Version
+	step := 8 // a message is longer than the least by a multiple of this; 0: never
+	old := func(v10, since13 int) int {
+		switch {
+		case v == ofp.V10:
+			return v10
+		case v == ofp.V13:
+			return since13
+		}
+		return 8
+	}
+	switch m.(type) {
+	case *GetConfigReply, *RoleReply, *BarrierReply, *DescReply, *GroupFeaturesReply, *MeterFeaturesReply:
+		step = 0
+	case *FeaturesReply:
+		if step = 0; v == ofp.V10 {
+			step = portLen10
+		}
+	case *PortStatus:
+		step = old(0, 0)
+	case *FlowRemoved:
+		step = old(0, 8)
+	case *AggregateReply:
+		if v < ofp.V15 {
+			step = 0
+		}
+	case *GetAsyncReply:
+		step = old(0, 0)
+	case *PacketIn, *FlowStatsReply:
+		step = 1
+	case *TableStatsReply:
+		if step = 64; v > ofp.V10 {
+			step = 24
+		}
+	case *PortStatsReply:
+		step = old(104, 112)
+	case *PortDescReply:
+		step = old(portLen10, portLen13)
+	case *QueueStatsReply:
+		step = old(32, 40)
+	case *QueueGetConfigReply, *TLVTableReply, *TableStatus, *TableFeaturesReply, *TableDescReply, *GroupDescReply,
+		*GroupStatsReply, *MeterConfigReply, *MeterStatsReply:
+	default:
+		return ofp.NoError
+	}
+	least, err := Encode(Proto{Version: v}, 0, m)
+	if r.space == nxMessage {
+		switch m.(type) {
+		case *RoleReply:
+			least = make([]byte, 20)
+		case *TLVTableReply:
+			least = make([]byte, 32)
+		default:
+			return ofp.BRCBadType
+		}
+	}
+	if err != nil {
+		return ofp.BRCBadType
+	}
+	n := len(b) - len(least)
+	switch m.(type) {
+	case *PortStatus, *PacketIn, *FlowRemoved, *TableStatus, *AggregateReply, *FlowStatsReply:
+		if v > ofp.V13 && n < 0 { // what we write has properties that need not be there
+			n = len(b) - 2*HeaderLen
+		}
+	}
+	if n < 0 || step == 0 && n != 0 || step > 1 && n%step != 0 {
+		return ofp.BRCBadLen
+	}
+	return ofp.BRCBadType
 }

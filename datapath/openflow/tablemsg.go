@@ -62,6 +62,7 @@ func (e *encoder) tableStats13(m *TableStatsReply) {
 
 func (d *decoder) tableFeaturesRequest() *TableFeaturesRequest {
 	m := &TableFeaturesRequest{Set: d.Len() > 0}
+	d.whole8()
 	d.tableFeatures() // for its errors
 	return m
 }
@@ -88,6 +89,10 @@ func (d *decoder) tableFeatures() *TableFeaturesReply {
 	m := &TableFeaturesReply{}
 	d.elements(func() {
 		n := int(d.U16())
+		if n < tableFeaturesLen || n-2 > d.Len() {
+			d.Failf(ofp.BPCBadLen, "features of a table in %d of %d bytes", n, d.Len()+2)
+			return
+		}
 		el := d.sub(n - 2)
 		t := TableFeatures{Table: el.U8()}
 		el.Skip(5)

@@ -7,8 +7,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -154,7 +152,28 @@ type deliberate struct {
 	reason string
 }
 
-var meant = []deliberate{}
+func mean(kind, ours, stock, reason string) deliberate {
+	return deliberate{regexp.MustCompile(kind), regexp.MustCompile(ours), regexp.MustCompile(stock), reason}
+}
+
+var meant = []deliberate{
+	mean(`version 1 type 16 part [45]|version . type 18 part [45]`, `error 000[59]0001`, `bytes 0[146]1[13]....0005`, "the stock switch's dummy devices have a queue, with number 0, and statistics of it"),
+	mean(`version . type (20|22)$|version . type 18 part 15`, `^16 bytes`, `bytes|0009000[01]`, "the same: its configuration"),
+	mean(`version 6 type 18 part [45]`, `^\d+ bytes 0613`, `^\d+ bytes 0613`, "the dummy devices have statistics of their own"),
+	mean(`version . type 18 part 1[123]`, `bytes 041......000c|bytes 061......000c|bytes 041......|bytes 061......`, `bytes`, "table features: stock names fields that we do not have (NSH, ERSPAN, GTP-U)"),
+	mean(`version . type 18 part 15`, `error 00010002`, `^$`, "flow monitors are not there yet"),
+	mean(`type 19 part 15`, `error 00010002`, `error 00010001`, "the same: their replies"),
+	mean(`type 04 0000232000000010`, `error 0001000[14]`, `error 00010006`, "NXT_PACKET_IN and NXT_FLOW_AGE: not decoded by their subtype, which is refused in any case"),
+	mean(`version 1 type 04 00002320000000(0[df]|1[048])|version [46] type 04 000023200000001[049a]`, `error 0001000[145]`, `error 00010006`, "a mutated subtype of a message that only a switch sends, or that we do not know: refused as such, whatever its length"),
+	mean(`type 04 000023200000001[ad]`, `error 0001000[14]`, `error (000[de]000[13]|b0c2|00010006)`, "NXT_SET_ASYNC_CONFIG2 and NXT_RESUME are not there"),
+	mean(`version 1 type 17 part 65535`, `error 00010004`, `error 00010001`, "NXST_FLOW_MONITOR is not there"),
+	mean(`type 04 4f4e4600000008fc|type 33`, `error (ffff|0011)`, `^(16|24) bytes|error 00010006`, "a bundle control of an unknown type is OFPBFC_BAD_TYPE (OpenFlow 1.5, 7.3.9.2); stock answers as if it had done something"),
+	mean(`type 04 4f4e4600000008fd|type 34`, `error (ffff0905|00110009)`, `error ffff(000a|0016)`, "a message in a bundle with flags or a type that do not go: OFPBFC_MSG_BAD_XID and the like before stock's own error"),
+	mean(`version [46] type 1[45]`, `error 00020003`, `^$|error 0002`, "actions that we do not have (bundle, multipath, sample, ct, ...) are OFPBAC_BAD_VENDOR_TYPE whatever is in them"),
+	mean(`version 6 type 13`, `error 0004000[16]`, `error (0004000[01]|0001000b)`, "the match of a packet-out is read strictly: a field that nobody knows is refused"),
+	mean(`version 6 type 15`, `error (000e0001|0006000d)`, `error 00060000`, "a bucket's property of a wrong length, and a port to watch that is not there, are refused before it is seen that the group exists"),
+	mean(`version [46] type (1[012]|19 part .*|31)$`, `error 0001000[16]`, `error 0001000[16]`, "messages that only switches send: OFPBRC_BAD_TYPE or, where they are short, OFPBRC_BAD_LEN; stock's least lengths differ in a few"),
+}
 
 func isMeant(kind, ours, stock string) bool {
 	return slices.ContainsFunc(meant, func(d deliberate) bool {
@@ -200,9 +219,6 @@ func TestStockBadInput(t *testing.T) {
 				n++
 				same += d.same
 				differ += d.meant
-			}
-			if t.Failed() && !soak {
-				p.clean(version)
 			}
 		}
 		t.Logf("version %d: %d specimens of %d kinds, %d answers equal, %d differ as meant, in %v", version, n, len(kinds), same, differ, time.Since(start).Round(time.Millisecond))
@@ -275,6 +291,14 @@ func (p *pair) sameTables(kind string) {
 	p.t.Helper()
 	for _, args := range [][]string{{"-O", "OpenFlow15", "dump-flows", "br0"}, {"-O", "OpenFlow15", "dump-groups", "br0"}, {"-O", "OpenFlow13", "dump-meters", "br0"}} {
 		a, b := p.ofctl(p.dir+"/w", args), p.ofctl(p.dir, args)
+		if args[2] == "dump-groups" { // listed in the order of a hash table
+			sorted := func(s string) string {
+				l := strings.Split(s, "\n")
+				slices.Sort(l)
+				return strings.Join(l, "\n")
+			}
+			a, b = sorted(a), sorted(b)
+		}
 		a, b = brief.ReplaceAllString(a, ""), brief.ReplaceAllString(b, "") // which may have gone already
 		if a != b {
 			p.t.Errorf("%s: %s then\nours  %s\nstock %s", kind, args[2], a, b)
@@ -292,6 +316,3 @@ func (p *pair) clean(byte) {
 		}
 	}
 }
-
-var _ = io.EOF
-var _ net.Conn

@@ -78,6 +78,7 @@ func newPair(t *testing.T) *pair {
 		cfg.Ports = append(cfg.Ports, upcall.PortConfig{No: action.Port(i), Name: n, DP: dpif.Port(i)})
 	}
 	p.must("ovs-vsctl", add...)
+	cfg.Ports = append(cfg.Ports, upcall.PortConfig{No: action.PortLocal, Name: "br0", DP: 100})
 
 	p.cfg = cfg
 	log := slog.New(slog.DiscardHandler)

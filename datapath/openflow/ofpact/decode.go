@@ -124,18 +124,23 @@ func (d *ctx) find(r *ofp.Reader) (dec decoder, k ofp.Kind) {
 		}
 		return dec, ofp.NoError
 	}
-	head := r.Peek(10)
+	head := r.Peek(8)
 	if head == nil {
 		return dec, ofp.BACBadLen
 	}
+	vendor := binary.BigEndian.Uint32(head[4:])
+	if vendor != Nicira && vendor != ONF {
+		return dec, ofp.BACBadVendor
+	}
+	if head = r.Peek(10); head == nil {
+		return dec, ofp.BACBadLen
+	}
 	sub := binary.BigEndian.Uint16(head[8:])
-	switch binary.BigEndian.Uint32(head[4:]) {
+	switch vendor {
 	case Nicira:
 		dec, ok = d.t.nicira[sub]
 	case ONF:
 		dec, ok = d.t.onf[sub]
-	default:
-		return dec, ofp.BACBadVendor
 	}
 	if !ok {
 		return dec, ofp.BACBadVendorType

@@ -127,6 +127,9 @@ func Property(r *ofp.Reader, bad ofp.Kind) (typ uint16, p *ofp.Reader) {
 	if r.Err() == nil && (n < 4 || (n+7)&^7-4 > r.Len()) {
 		r.Failf(ofp.BPCBadLen, "property %d with length %d", typ, n)
 	}
+	if r.Err() == nil && typ == 0xffff && n < 12 {
+		r.Failf(ofp.BPCBadLen, "an experimenter's property with length %d", n)
+	}
 	if r.Err() != nil {
 		p = ofp.NewReader(nil, bad)
 		p.Fail(r.Err())

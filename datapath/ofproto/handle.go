@@ -104,7 +104,7 @@ func (b *Bridge) Handle(c ConnInfo, m openflow.Message, now time.Time) (replies 
 		err = b.tlvMod(m)
 	case *openflow.TLVTableRequest:
 		one(b.tlvReply())
-	case *openflow.CTFlushZone: // no connection is tracked
+	case *openflow.CTFlushZone, *openflow.CTFlush: // no connection is tracked
 	case *openflow.MeterMod, *openflow.MeterFeaturesRequest, *openflow.MeterConfigRequest, *openflow.MeterStatsRequest:
 		eff, err = b.meterMessage(m, now, one)
 	case *openflow.GroupMod:

@@ -5,6 +5,7 @@ package openflow
 import (
 	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -125,6 +126,8 @@ func samples(v ofp.Version) (ms []Message) {
 		&SetPacketInFormat{PacketInNXT}, &SetControllerID{7},
 		&TLVTableRequest{}, &TLVTableReply{Space: 256, Fields: 64, Maps: []TLVMap{{Class: 0x102, Type: 0x80, Len: 4, Index: 3}}},
 		&TLVTableMod{Command: TLVDelete, Maps: []TLVMap{{Class: 0x102, Type: 0x80, Len: 124, Index: 63}, {Class: 1, Type: 2, Len: 0, Index: 0}}}, &CTFlushZone{Zone: 77},
+		&CTFlush{}, &CTFlush{Proto: 17, Orig: CTTuple{Src: netip.MustParseAddr("10.0.0.1"), DstPort: 53}, Zone: 7, HasZone: true},
+		&CTFlush{Proto: 58, Orig: CTTuple{ID: 3, Type: 128}, Reply: CTTuple{Dst: netip.MustParseAddr("fd00::1"), Code: 1}},
 		&RoleRequest{Role: RolePrimary, Nicira: true}, &RoleReply{Role: RoleSecondary, Nicira: true},
 	)
 	if v == ofp.V10 {

@@ -228,6 +228,7 @@ func rows() []row {
 		empty(nxMessage, v10, v15, 25, func() *TLVTableRequest { return &TLVTableRequest{} }),
 		def(nxMessage, v10, v15, 26, (*decoder).tlvTable, (*encoder).tlvTable),
 		def(nxMessage, v10, v15, 29, (*decoder).ctFlushZone, (*encoder).ctFlushZone),
+		def(nxMessage, v10, v15, 32, (*decoder).ctFlush, (*encoder).ctFlush),
 		alt(nxMessage, v10, v15, 30, (*decoder).packetInNX2, (*encoder).packetInNX2, func(p Proto, _ *PacketIn) bool { return p.PacketIn == PacketInNXT2 }),
 
 		empty(request, v10, v15, 0, func() *DescRequest { return &DescRequest{} }),

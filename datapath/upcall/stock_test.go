@@ -401,6 +401,9 @@ func TestStockTLV(t *testing.T) {
 				continue
 			}
 			b = append(nx(29), 0, 0, 0, 0, 0, byte(r.IntN(5)/4), 0, 5)
+			if r.IntN(2) == 0 {
+				b = append(nx(32), byte(r.IntN(3)), 0, 0, 0, 0, 0, 0, byte(r.IntN(5)/4), 0, byte(r.IntN(4)), 0, byte(5+r.IntN(4)), 0, 0, 0, 0)
+			}
 		default:
 			cmd := []uint16{0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 3}[r.IntN(12)]
 			if cmd > 1 && r.IntN(3) > 0 {
@@ -426,6 +429,8 @@ func TestStockTLV(t *testing.T) {
 	for _, v := range []string{"OpenFlow10", "OpenFlow13", "OpenFlow15"} {
 		p.same("-O", v, "dump-tlv-map", "br0")
 		p.same("-O", v, "ct-flush-zone", "br0", "7")
+		p.same("-O", v, "ct-flush", "br0")
+		p.same("-O", v, "ct-flush", "br0", "zone=7", "ct_nw_src=10.0.0.1,ct_nw_proto=17,ct_tp_dst=53", "ct_nw_src=10.0.0.2")
 	}
 	p.same("del-tlv-map", "br0", "{class=0x102,type=0x80,len=4}->tun_metadata0")
 	p.same("dump-tlv-map", "br0")

@@ -9,6 +9,7 @@
 //	weir ovs-vsctl, ovs-ofctl, ovs-appctl, ovsdb-client
 //	                            the tools of Open vSwitch, for daily use
 //	weir init, poweroff, reboot process 1 of a firmware image, and its end
+//	weir ports                  the Ethernet ports and switch chips of this machine
 //	weir version                the version
 //
 // Built with -tags dev it is also `weir emulate` (a board in QEMU) and `weir agent` (the

@@ -9,6 +9,7 @@ import (
 	"github.com/weirswitch/weir/cmd/internal/ofctl"
 	"github.com/weirswitch/weir/cmd/internal/offload"
 	"github.com/weirswitch/weir/cmd/internal/ovsdbclient"
+	"github.com/weirswitch/weir/cmd/internal/ports"
 	"github.com/weirswitch/weir/cmd/internal/switchd"
 	"github.com/weirswitch/weir/cmd/internal/vsctl"
 )
@@ -26,6 +27,7 @@ func tools() []tool {
 		{"init", "process 1 of a firmware image; elsewhere print what it would do", initd.Main},
 		{"poweroff", "end weir init and turn the machine off", initd.End},
 		{"reboot", "end weir init and restart the machine", initd.End},
+		{"ports", "the Ethernet ports and switch chips of this machine", ports.Main},
 		{"version", "print the version", printVersion},
 	}, devTools()...)
 }

@@ -6,6 +6,7 @@
 // pure: packages below it do the looking and the changing.
 //
 //	nlattr    netlink attributes                                     pure
+//	nlerr     what refusals mean                                    pure
 //	nlconn    a conversation with the kernel                         edge
 //	discover  what there is: records of links, sysfs, devlink, ethtool,
 //	          from which a topology is computed (pure), and its edge

@@ -16,6 +16,7 @@ import (
 	"github.com/weirswitch/weir/dsa"
 	"github.com/weirswitch/weir/dsa/nlattr"
 	"github.com/weirswitch/weir/dsa/nlconn"
+	"github.com/weirswitch/weir/dsa/nlerr"
 )
 
 // Commands of the generic families (linux/devlink.h, netdev.h, ethtool_netlink.h).
@@ -105,14 +106,14 @@ func (r *Reader) Topology() (dsa.Topology, error) {
 
 func (r *Reader) dump(family string, cmd uint8, fill func(*nlattr.Builder)) ([][]byte, error) {
 	f, err := r.generic.Family(family)
-	if nlconn.Classify(err) == nlconn.ClassGone {
+	if nlerr.Classify(err) == nlerr.Absent {
 		return nil, nil // this kernel has no such family
 	}
 	if err != nil {
 		return nil, err
 	}
 	msgs, err := r.generic.GenDump(f, cmd, fill)
-	if nlconn.Classify(err) == nlconn.ClassNotSupported {
+	if nlerr.Classify(err) == nlerr.NotSupported {
 		return nil, nil
 	}
 	return data(msgs), err
@@ -147,10 +148,10 @@ func (r *Reader) readDevlink(rec *Record) error {
 			into *[][]byte
 		}{{cmdInfoGet, &rec.Infos}, {cmdResourceDump, &rec.Resources}} {
 			msgs, err := r.generic.GenGet(f, q.cmd, one)
-			switch nlconn.Classify(err) {
-			case nlconn.ClassNone:
+			switch nlerr.Classify(err) {
+			case nlerr.None:
 				*q.into = append(*q.into, data(msgs)...)
-			case nlconn.ClassNotSupported, nlconn.ClassGone, nlconn.ClassInvalid: // not every driver has it; a chip may go while we ask
+			case nlerr.NotSupported, nlerr.Gone, nlerr.Absent, nlerr.Invalid: // not every driver has it; a chip may go while we ask
 			default:
 				return fmt.Errorf("ask devlink %s: %w", h, err)
 			}

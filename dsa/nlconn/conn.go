@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/weirswitch/weir/dsa/nlattr"
+	"github.com/weirswitch/weir/dsa/nlerr"
 )
 
 const (
@@ -84,7 +85,7 @@ type Message struct {
 }
 
 // Do sends a request and waits for its acknowledgement. note is what the
-// kernel said although it agreed. A refusal is an *Error.
+// kernel said although it agreed. A refusal is an *nlerr.Error.
 func (c *Conn) Do(typ, flags uint16, payload []byte) (note string, err error) {
 	_, note, err = c.roundTrip(typ, flags|unix.NLM_F_ACK, payload)
 	return note, err
@@ -254,7 +255,7 @@ func parseAck(m Message) (note string, err error) {
 		}
 	}
 	if errno != 0 {
-		return "", &Error{Errno: errno, Text: note}
+		return "", &nlerr.Error{Errno: errno, Text: note}
 	}
 	return note, nil
 }

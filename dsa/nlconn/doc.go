@@ -8,7 +8,7 @@
 //     only sign that a port was bridged in software;
 //   - every request has a time limit, and an answer that comes after it is
 //     recognised by its number and thrown away;
-//   - errors say what they mean for a program of a chip (Class): not supported,
+//   - errors say what they mean for a program of a chip (dsa/nlerr): not supported,
 //     full, gone, busy;
 //   - a receiver of events is told of their loss (ENOBUFS), never silently cut.
 //

@@ -19,7 +19,7 @@ type Family struct {
 }
 
 // Family asks for a family by name: "devlink", "ethtool", "netdev". A kernel
-// without it answers ClassGone. c is of unix.NETLINK_GENERIC.
+// without it answers nlerr.Absent. c is of unix.NETLINK_GENERIC.
 func (c *Conn) Family(name string) (Family, error) {
 	var w nlattr.Builder
 	w.Raw(genHeader(unix.CTRL_CMD_GETFAMILY))

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/weirswitch/weir/dsa/nlattr"
+	"github.com/weirswitch/weir/dsa/nlerr"
 )
 
 // inNetns runs the test on a thread in a network namespace of its own, which
@@ -66,16 +67,16 @@ func TestAgainstKernel(t *testing.T) {
 	if err := add("br0", "bridge"); err != nil {
 		t.Fatal(err)
 	}
-	if err := add("br0", "bridge"); Classify(err) != ClassExists {
-		t.Errorf("a second br0: %v is %v", err, Classify(err))
+	if err := add("br0", "bridge"); nlerr.Classify(err) != nlerr.Exists {
+		t.Errorf("a second br0: %v is %v", err, nlerr.Classify(err))
 	}
 	err = add("x0", "nosuchkind")
-	var e *Error
-	if !errors.As(err, &e) || Classify(err) != ClassNotSupported || !strings.Contains(e.Text, "Unknown device type") {
-		t.Errorf("a link of an unknown kind: %v, %v; want the kernel's text", err, Classify(err))
+	var e *nlerr.Error
+	if !errors.As(err, &e) || nlerr.Classify(err) != nlerr.NotSupported || !strings.Contains(e.Text, "Unknown device type") {
+		t.Errorf("a link of an unknown kind: %v, %v; want the kernel's text", err, nlerr.Classify(err))
 	}
-	if _, err := c.Do(unix.RTM_DELLINK, 0, ifinfo(4711)); Classify(err) != ClassGone {
-		t.Errorf("delete of no device: %v is %v", err, Classify(err))
+	if _, err := c.Do(unix.RTM_DELLINK, 0, ifinfo(4711)); nlerr.Classify(err) != nlerr.Gone {
+		t.Errorf("delete of no device: %v is %v", err, nlerr.Classify(err))
 	}
 
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -94,12 +95,12 @@ func TestAgainstKernel(t *testing.T) {
 
 	// An answer that came too late must not be taken for the next one's.
 	c.SetTimeout(-time.Second)
-	if err := add("br1", "bridge"); Classify(err) != ClassTimeout {
+	if err := add("br1", "bridge"); nlerr.Classify(err) != nlerr.Timeout {
 		t.Errorf("a request without time: %v", err)
 	}
 	c.SetTimeout(DefaultTimeout)
 	for range 3 {
-		if _, err := c.Do(unix.RTM_DELLINK, 0, ifinfo(4711)); Classify(err) != ClassGone {
+		if _, err := c.Do(unix.RTM_DELLINK, 0, ifinfo(4711)); nlerr.Classify(err) != nlerr.Gone {
 			t.Errorf("the request after one without time: %v", err)
 		}
 	}
@@ -115,7 +116,7 @@ func TestFamily(t *testing.T) {
 	if err != nil || f.ID != unix.GENL_ID_CTRL || f.Groups["notify"] == 0 {
 		t.Errorf("family nlctrl: %+v, %v", f, err)
 	}
-	if _, err := c.Family("nosuchfamily"); Classify(err) != ClassGone {
+	if _, err := c.Family("nosuchfamily"); nlerr.Classify(err) != nlerr.Absent {
 		t.Errorf("no such family: %v", err)
 	}
 }
@@ -137,21 +138,21 @@ func TestParseAck(t *testing.T) {
 		name  string
 		m     Message
 		note  string
-		class Class
+		class nlerr.Class
 	}{
-		{"yes", Message{unix.NLMSG_ERROR, 0, ack(0, quoted[:16])}, "", ClassNone},
-		{"yes, but", Message{unix.NLMSG_ERROR, unix.NLM_F_ACK_TLVS, ack(0, quoted[:16], tlv)}, "Offloading not supported", ClassNone},
-		{"no, because", Message{unix.NLMSG_ERROR, unix.NLM_F_ACK_TLVS, ack(-int32(unix.EOPNOTSUPP), quoted, []byte{0, 0}, tlv)}, "", ClassNotSupported},
-		{"no, capped", Message{unix.NLMSG_ERROR, unix.NLM_F_ACK_TLVS | unix.NLM_F_CAPPED, ack(-int32(unix.ENOSPC), quoted[:16], tlv)}, "", ClassNoSpace},
-		{"done", Message{unix.NLMSG_DONE, 0, ack(0)}, "", ClassNone},
-		{"short", Message{unix.NLMSG_ERROR, 0, ack(0)}, "", ClassOther},
-		{"quotes too much", Message{unix.NLMSG_ERROR, 0, ack(-1, header(1, 0, 1, nil)[:0], []byte{255, 0, 0, 255}, quoted[4:16])}, "", ClassOther},
+		{"yes", Message{unix.NLMSG_ERROR, 0, ack(0, quoted[:16])}, "", nlerr.None},
+		{"yes, but", Message{unix.NLMSG_ERROR, unix.NLM_F_ACK_TLVS, ack(0, quoted[:16], tlv)}, "Offloading not supported", nlerr.None},
+		{"no, because", Message{unix.NLMSG_ERROR, unix.NLM_F_ACK_TLVS, ack(-int32(unix.EOPNOTSUPP), quoted, []byte{0, 0}, tlv)}, "", nlerr.NotSupported},
+		{"no, capped", Message{unix.NLMSG_ERROR, unix.NLM_F_ACK_TLVS | unix.NLM_F_CAPPED, ack(-int32(unix.ENOSPC), quoted[:16], tlv)}, "", nlerr.NoSpace},
+		{"done", Message{unix.NLMSG_DONE, 0, ack(0)}, "", nlerr.None},
+		{"short", Message{unix.NLMSG_ERROR, 0, ack(0)}, "", nlerr.Other},
+		{"quotes too much", Message{unix.NLMSG_ERROR, 0, ack(-1, header(1, 0, 1, nil)[:0], []byte{255, 0, 0, 255}, quoted[4:16])}, "", nlerr.Other},
 	} {
 		note, err := parseAck(tc.m)
-		if note != tc.note || Classify(err) != tc.class {
-			t.Errorf("%s: note %q, error %v (%v)", tc.name, note, err, Classify(err))
+		if note != tc.note || nlerr.Classify(err) != tc.class {
+			t.Errorf("%s: note %q, error %v (%v)", tc.name, note, err, nlerr.Classify(err))
 		}
-		var e *Error
+		var e *nlerr.Error
 		if errors.As(err, &e) && e.Text != "Offloading not supported" {
 			t.Errorf("%s: text %q", tc.name, e.Text)
 		}

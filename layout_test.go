@@ -45,7 +45,7 @@ var pure = []string{
 	"datapath/packet", "datapath/flow", "datapath/action",
 	"datapath/openflow", "datapath/openflow/ofp", "datapath/openflow/oxm", "datapath/openflow/ofpact", "datapath/trace",
 	"datapath/classifier", "datapath/ofproto", "datapath/xlate", "datapath/trace", "datapath/l2/fdb",
-	"firmware/base/reconnect", "firmware/boot", "firmware/switchd/wanted", "firmware/switchd/odp", "asic/plan",
+	"firmware/base/reconnect", "firmware/boot", "firmware/switchd/wanted", "firmware/switchd/odp", "asic/plan", "dsa", "dsa/nlattr", "dsa/bridge",
 	"cmd/internal/getopt", "cmd/internal/table", "cmd/internal/vsctl/ctl", "cmd/internal/vsctl/replica",
 }
 

@@ -335,9 +335,6 @@ func fdbText(e FDBEntry) string {
 	if e.Sticky {
 		b.WriteString(" sticky")
 	}
-	if e.Extern {
-		b.WriteString(" extern_learn")
-	}
 	fmt.Fprintf(&b, " vlan %d", e.VID)
 	return b.String()
 }

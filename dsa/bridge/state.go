@@ -131,9 +131,6 @@ type FDBEntry struct {
 	MAC    MAC
 	Port   string // a member, or the bridge itself: the CPU
 	Sticky bool   // the MAC may not be learned elsewhere (NTF_STICKY)
-	// Extern marks an entry as learned by somebody outside the kernel
-	// (NTF_EXT_LEARNED): it reaches the chip, too, and may move.
-	Extern bool
 	// Offloaded says that the driver confirmed it (NTF_OFFLOADED). Of a wanted
 	// entry it means nothing.
 	Offloaded bool

@@ -241,6 +241,12 @@ func (l *Listener) Close() {
 // "ptcp:6653:127.0.0.1", "pssl:6653". pssl: without keys listens and refuses
 // handshakes until there are some.
 func (s *Switch) Listen(kind Kind, target string) (*Listener, error) {
+	return s.ListenLimited(kind, target, PacketInLimits{})
+}
+
+// ListenLimited is Listen with limits for the packet-ins of each connection that
+// comes this way.
+func (s *Switch) ListenLimited(kind Kind, target string, pins PacketInLimits) (*Listener, error) {
 	addr, err := stream.Parse(target, DefaultPort)
 	if err == nil && !addr.Passive {
 		err = errors.New("not a passive connection")
@@ -264,7 +270,7 @@ func (s *Switch) Listen(kind Kind, target string) (*Listener, error) {
 	go func() {
 		defer s.wg.Done()
 		defer close(l.done)
-		s.accept(ctx, nl, kind, target)
+		s.accept(ctx, nl, kind, target, pins)
 	}()
 	return l, nil
 }
@@ -272,7 +278,7 @@ func (s *Switch) Listen(kind Kind, target string) (*Listener, error) {
 // acceptPause is how long a listener rests after an error (no descriptors left).
 const acceptPause = 100 * time.Millisecond
 
-func (s *Switch) accept(ctx context.Context, l net.Listener, kind Kind, target string) {
+func (s *Switch) accept(ctx context.Context, l net.Listener, kind Kind, target string, pins PacketInLimits) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for {
@@ -306,7 +312,7 @@ func (s *Switch) accept(ctx context.Context, l net.Listener, kind Kind, target s
 			defer wg.Done()
 			stop := context.AfterFunc(ctx, func() { nc.Close() })
 			defer stop()
-			if err := s.run(nc, kind, name, PacketInLimits{}, func(*Conn) {}); err != nil && ctx.Err() == nil {
+			if err := s.run(nc, kind, name, pins, func(*Conn) {}); err != nil && ctx.Err() == nil {
 				s.limit.Log(s.log, s.opt.Now(), slog.LevelInfo, "connection ended", "conn", name, "err", err)
 			}
 		}()

@@ -35,21 +35,25 @@ func (s *Switch) Megaflows(yield func(Megaflow) bool) {
 	fs := s.ix.snapshot()
 	list := make([]Megaflow, 0, len(fs))
 	for _, f := range fs {
-		f.mu.Lock()
-		list = append(list, Megaflow{
-			ID: f.id, Match: flow.Match{Key: f.expand(), Mask: f.mask.m}, Actions: f.out.actions, Slow: f.slow(), Err: f.out.err,
-			Stats: dpif.FlowStats{
-				Packets: f.packets + f.extraPackets.Load(), Bytes: f.bytes + f.extraBytes.Load(),
-				Used: s.at(f.used), TCPFlags: f.flags,
-			},
-		})
-		f.mu.Unlock()
+		list = append(list, s.show(f))
 	}
 	slices.SortFunc(list, func(a, b Megaflow) int { return int(int64(a.ID) - int64(b.ID)) })
 	for _, m := range list {
 		if !yield(m) {
 			return
 		}
+	}
+}
+
+func (s *Switch) show(f *megaflow) Megaflow {
+	f.mu.Lock()
+	defer f.mu.Unlock() // also when it panics: dumps go on
+	return Megaflow{
+		ID: f.id, Match: flow.Match{Key: f.expand(), Mask: f.mask.m}, Actions: f.out.actions, Slow: f.slow(), Err: f.out.err,
+		Stats: dpif.FlowStats{
+			Packets: f.packets + f.extraPackets.Load(), Bytes: f.bytes + f.extraBytes.Load(),
+			Used: s.at(f.used), TCPFlags: f.flags,
+		},
 	}
 }
 
@@ -133,23 +137,28 @@ func (s *Switch) changeFDB(name string, do func(*bridge) ([]fdb.Change, error)) 
 // Rules calls yield for every rule of a bridge, hidden ones too, by table, falling
 // priority and age (ovs-appctl bridge/dump-flows). The rules are copies.
 func (s *Switch) Rules(name string, yield func(ofproto.Rule, flow.Match, int32) bool) error {
-	s.mu.RLock()
-	b, err := s.bridge(name)
-	if err != nil {
-		s.mu.RUnlock()
-		return err
-	}
 	type row struct {
 		r ofproto.Rule
 		m flow.Match
 		p int32
 	}
 	var rows []row
-	b.x.OF.All(func(r *ofproto.Rule) bool {
-		rows = append(rows, row{*r, r.Match(), r.Priority()})
-		return true
-	})
-	s.mu.RUnlock()
+	err := func() error {
+		s.mu.RLock()
+		defer s.mu.RUnlock() // also when it panics
+		b, err := s.bridge(name)
+		if err != nil {
+			return err
+		}
+		b.x.OF.All(func(r *ofproto.Rule) bool {
+			rows = append(rows, row{*r, r.Match(), r.Priority()})
+			return true
+		})
+		return nil
+	}()
+	if err != nil {
+		return err
+	}
 	slices.SortStableFunc(rows, func(x, y row) int {
 		if x.r.Table != y.r.Table {
 			return int(x.r.Table) - int(y.r.Table)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -24,9 +25,11 @@ import (
 var errNoBridge = errors.New("no such bridge")
 
 // commands returns the control commands of the switch. Each runs in the
-// reconciler's goroutine, between two runs.
+// reconciler's goroutine, between two runs. Those that only look answer with an
+// error if they panic; a panic in one that changes something ends the daemon, for
+// what it leaves may be half changed, and a new one starts from what is whole.
 func (r *reconciler) commands(ctx context.Context) []unixctl.Command {
-	in := func(f func(args []string) (string, error)) func([]string) (string, error) {
+	changes := func(f func(args []string) (string, error)) func([]string) (string, error) {
 		return func(args []string) (text string, err error) {
 			if e := r.do(ctx, func() { text, err = f(args) }); e != nil {
 				return "", e
@@ -34,12 +37,26 @@ func (r *reconciler) commands(ctx context.Context) []unixctl.Command {
 			return text, err
 		}
 	}
+	in := func(f func(args []string) (string, error)) func([]string) (string, error) {
+		return changes(func(args []string) (string, error) { return r.contain(f, args) })
+	}
+	traced := func(args []string) (string, error) {
+		req, err := trace.ParseRequest(args)
+		if err != nil {
+			return "", err
+		}
+		look := in
+		if req.Generate {
+			look = changes
+		}
+		return look(func([]string) (string, error) { return r.ofprotoTrace(req) })(args)
+	}
 	return []unixctl.Command{
 		{Name: "fdb/show", Usage: "bridge", Min: 1, Max: 1, Run: in(r.fdbShow)},
-		{Name: "fdb/flush", Usage: "[bridge]", Max: 1, Run: in(r.fdbFlush)},
+		{Name: "fdb/flush", Usage: "[bridge]", Max: 1, Run: changes(r.fdbFlush)},
 		{Name: "fdb/stats-show", Usage: "bridge", Min: 1, Max: 1, Run: in(r.fdbStats)},
 		{Name: "ofproto/list", Run: in(r.ofprotoList)},
-		{Name: "ofproto/trace", Usage: trace.Usage, Min: 1, Max: 8, Run: in(r.ofprotoTrace)},
+		{Name: "ofproto/trace", Usage: trace.Usage, Min: 1, Max: 8, Run: traced},
 		{Name: "bridge/dump-flows", Usage: "[--offload-stats] bridge", Min: 1, Max: 2, Run: in(r.dumpTables)},
 		{Name: "dpif/show", Run: in(r.dpifShow)},
 		{Name: "dpif/dump-dps", Run: in(r.dumpDatapaths)},
@@ -48,12 +65,23 @@ func (r *reconciler) commands(ctx context.Context) []unixctl.Command {
 		{Name: "dpctl/show", Usage: "[-s] [dp...]", Max: 8, Run: in(r.dpctlShow)},
 		{Name: "dpctl/dump-flows", Usage: "[-m] [--names] [dp]", Max: 8, Run: in(r.dumpMegaflows)},
 		{Name: "upcall/show", Run: in(r.upcallShow)},
-		{Name: "revalidator/purge", Run: in(r.purge)},
+		{Name: "revalidator/purge", Run: changes(r.purge)},
 		{Name: "coverage/show", Run: in(r.coverage)},
 		{Name: "memory/show", Run: in(r.memory)},
 		{Name: "weir/tiers", Run: in(r.tiersShow)},
 		{Name: "weir/offload-show", Run: in(r.offloadShow)},
 	}
+}
+
+// contain runs a command that changes nothing; a panic becomes its error.
+func (r *reconciler) contain(f func([]string) (string, error), args []string) (text string, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.log.Error("panic in a control command", "args", args, "panic", p, "stack", string(debug.Stack()))
+			text, err = "", fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return f(args)
 }
 
 // bridgeState finds a bridge in the plan in effect.

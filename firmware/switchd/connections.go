@@ -230,15 +230,16 @@ func (b *bridges) serve(br *ofBridge, want []wanted.Controller, now time.Time) {
 		if r.active != nil || r.listener != nil {
 			continue
 		}
+		pins := ofconn.PacketInLimits{Rate: w.Rate, Burst: w.Burst, Queue: w.Queue}
 		err := allowed(w.Target, b.cfg.RunDir, br.name)
 		switch {
 		case err != nil:
 		case w.Service:
-			r.listener, err = br.sw.Listen(ofconn.Service, w.Target)
+			r.listener, err = br.sw.ListenLimited(ofconn.Service, w.Target, pins)
 		default:
 			r.active, err = br.sw.Connect(w.Target, ofconn.ControllerOptions{
 				MaxBackoff: w.MaxBackoff, Probe: w.Probe,
-				PacketIns: ofconn.PacketInLimits{Rate: w.Rate, Burst: w.Burst, Queue: w.Queue},
+				PacketIns: pins,
 			})
 		}
 		if err == nil {
@@ -351,7 +352,7 @@ func (r *ofRemote) fill(s *wanted.ControllerStatus) {
 	st := r.active.Status()
 	s.Connected, s.State = st.Connected, st.State.String()
 	if st.LastError != nil {
-		s.LastError = st.LastError.Error()
+		s.LastError = reason(st.LastError)
 	}
 	if !st.Connected {
 		if st.SinceDisconnect >= 0 {

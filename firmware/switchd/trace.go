@@ -11,11 +11,7 @@ import (
 )
 
 // ofprotoTrace answers ofproto/trace.
-func (r *reconciler) ofprotoTrace(args []string) (string, error) {
-	req, err := trace.ParseRequest(args)
-	if err != nil {
-		return "", err
-	}
+func (r *reconciler) ofprotoTrace(req *trace.Request) (string, error) {
 	now := r.cfg.Now()
 	if req.Bridge != "" {
 		_, t, err := r.bridgeState(req.Bridge)
@@ -24,7 +20,7 @@ func (r *reconciler) ofprotoTrace(args []string) (string, error) {
 		}
 		return t.sw.Trace(req, now)
 	}
-	err = errors.New("no datapath")
+	err := errors.New("no datapath")
 	for _, t := range r.sorted() {
 		if req.Datapath != "" && !selects([]string{req.Datapath}, t) {
 			continue

@@ -16,7 +16,8 @@
 // database's snapshot and the kernel's devices, let package wanted say what is
 // missing, do it, and write the status columns that differ. Doing it twice does
 // nothing the second time. Commands of ovs-appctl that look at its state run in
-// it, between two runs.
+// it, between two runs; one that panics answers with that, unless it changes something:
+// then the daemon ends, to be started from what is whole.
 //
 // The column cur_cfg is written with the status columns in one transaction, when the
 // configuration is in effect: ovs-vsctl waits for it.

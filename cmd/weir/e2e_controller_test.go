@@ -15,7 +15,7 @@ import (
 // rate; who comes to the bridge's own socket has more of them at the same time.
 func TestE2EPacketInRate(t *testing.T) {
 	eachDatapath(t, func(t *testing.T, r *rig) {
-		const rate, burst, sent = 20, 10, 1000
+		const rate, burst, sent = 100, 25, 1000 // the least that the schema allows
 		h1 := r.host("h1", "10.0.0.1/24")
 		r.bridge("br0")
 		path := filepath.Join(r.dir, "br0.controller")

@@ -3,6 +3,7 @@
 package upcall_test
 
 import (
+	"encoding/binary"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -251,5 +252,43 @@ func TestStockLearn(t *testing.T) {
 	}
 	if t.Logf("%d learned flows compared", learned); learned < 2*rounds {
 		t.Error("too few: the generator is at fault")
+	}
+}
+
+// TestStockTunMetadata: a field that no tunnel option is mapped to is refused in matches and actions.
+func TestStockTunMetadata(t *testing.T) {
+	p := newPair(t)
+	be := binary.BigEndian
+	for num := 40; num <= 103; num++ {
+		for _, entry := range [][]byte{
+			{0, 1, byte(num << 1), 4, 0, 0, 0, 1},
+			append([]byte{0, 1, byte(num<<1) | 1, 16, 0, 0, 0, 0, 0, 0, 0, 1}, 0, 0, 0, 0, 0, 0, 0, 1),
+		} {
+			m := be.AppendUint16([]byte{0, 1}, uint16(4+len(entry)))
+			m = append(m, entry...)
+			m = append(m, make([]byte, (8-len(m)%8)%8)...)
+			b := append(make([]byte, 40), m...)
+			be.PutUint16(b[22:], 7)
+			be.PutUint32(b[24:], 0xffffffff) // buffer
+			p.sameRaw(4, 14, b)
+		}
+		header := []byte{0, 1, byte(num << 1), 4}
+		for _, a := range [][]byte{
+			append(append([]byte{0xff, 0xff, 0, 24, 0, 0, 0x23, 0x20, 0, 7, 0, 31}, header...), 0, 0, 0, 0, 0, 0, 0, 1), // load
+			append(append([]byte{0, 25, 0, 16}, header...), 0, 0, 0, 1, 0, 0, 0, 0),                                     // set_field
+			append(append([]byte{0xff, 0xff, 0, 24, 0, 0, 0x23, 0x20, 0, 27, 0, 0}, header...), 0, 4, 0, 0, 0, 0, 0, 0), // push
+			append(append([]byte{0xff, 0xff, 0, 24, 0, 0, 0x23, 0x20, 0, 6, 0, 4, 0, 0, 0, 0}, header...), 0, 1, 0, 4),  // move
+		} {
+			b := make([]byte, 40, 80)
+			be.PutUint32(b[24:], 0xffffffff)
+			b = append(b, 0, 1, 0, 4, 0, 0, 0, 0) // match of all
+			b = be.AppendUint16(append(b, 0, 4), uint16(8+len(a)))
+			b = append(append(b, 0, 0, 0, 0), a...)
+			p.sameRaw(4, 14, b)
+		}
+	}
+	p.same("-O", "OpenFlow13", "dump-flows", "br0")
+	if s := p.ofctl(p.dir+"/w", []string{"-O", "OpenFlow13", "dump-flows", "br0"}); strings.Contains(s, "table=") {
+		t.Errorf("there are flows: %s", s)
 	}
 }

@@ -18,7 +18,7 @@
 // stock switch does; the version chooses which is written.
 //
 // Errors are those that the stock switch reports, in its order: unknown field
-// (OFPBMC_BAD_FIELD), length (OFPBMC_BAD_LEN), bits of the value outside the
+// (OFPBMC_BAD_FIELD; NXFMFC_INVALID_TLV_FIELD for tun_metadata, as if no option was mapped to it), length (OFPBMC_BAD_LEN), bits of the value outside the
 // mask (OFPBMC_BAD_WILDCARDS), mask (OFPBMC_BAD_MASK), value (OFPBMC_BAD_VALUE), prerequisites
 // (OFPBMC_BAD_PREREQ), repetition (OFPBMC_DUP_FIELD).
 //

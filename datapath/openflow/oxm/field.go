@@ -146,6 +146,17 @@ func readHeader(r *ofp.Reader, short ofp.Kind) (h header) {
 	return h
 }
 
+// unknown is the Kind of the error for an entry without row: k, but for tunnel options what the stock
+// switch says where none is mapped to the field. Those that are mapped can be stored here
+// (package ofproto), and not matched yet.
+func (h header) unknown(k ofp.Kind) ofp.Kind {
+	const first, last = 40, 103 // tun_metadata0 to tun_metadata63
+	if h.id.Class == nxmNX && h.id.Num >= first && h.id.Num <= last {
+		return ofp.NXFMFCInvalidTlvField
+	}
+	return k
+}
+
 // payload checks that the value and mask of h are there, and that the value has
 // no bit outside the mask. The stock switch does so before it knows the field.
 func (h header) payload(r *ofp.Reader, short ofp.Kind) {
@@ -230,7 +241,7 @@ func DecodeValue(r *ofp.Reader) (val Value) {
 		if n := h.width(); byID[h.id] != nil && n > 0 {
 			k = ofp.BACBadSetLen
 		}
-		r.Failf(k, "entry %v of %d bytes", h.id, h.n)
+		r.Failf(h.unknown(k), "entry %v of %d bytes", h.id, h.n)
 		return
 	}
 	if h.payload(r, ofp.BMCBadLen); r.Err() != nil {
@@ -277,7 +288,7 @@ func DecodeHeader(r *ofp.Reader, unknown ofp.Kind) (f flow.Field, bits int) {
 	}
 	row := h.row()
 	if row == nil || h.mask {
-		r.Failf(unknown, "field %v with length %d", h.id, h.n)
+		r.Failf(h.unknown(unknown), "field %v with length %d", h.id, h.n)
 		return
 	}
 	return row.field, row.Bits()

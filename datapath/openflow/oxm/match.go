@@ -39,7 +39,7 @@ func Decode(r *ofp.Reader, ck *Cookie, loose bool) (m flow.Match) {
 				r.Skip(h.n)
 				continue
 			}
-			r.Failf(ofp.BMCBadField, "entry %v of %d bytes", h.id, h.n)
+			r.Failf(h.unknown(ofp.BMCBadField), "entry %v of %d bytes", h.id, h.n)
 			return
 		}
 		v, mask := row.readEntry(r, h)

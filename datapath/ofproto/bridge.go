@@ -41,10 +41,10 @@ type Rule struct {
 	Packets, Bytes          uint64
 
 	cr     *classifier.Rule[*Rule]
-	seq    uint64 // order of addition
-	expiry int    // place in Bridge.expirable, -1: has no timeout
-	evict  eviction
-	heir   *Rule // that a bundle put in its place: what it still counts belongs to that, too
+	seq    uint64    // order of addition
+	expiry int       // place in Bridge.expirable, -1: has no timeout
+	evict  *eviction // place in its table's evictor; nil: none, as of most
+	heir   *Rule     // that a bundle put in its place: what it still counts belongs to that, too
 }
 
 // Priority returns the rule's priority; above 65,535 it is the switch's own.

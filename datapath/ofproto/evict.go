@@ -33,7 +33,7 @@ type evictGroup struct {
 
 // eviction is a rule's place in an evictor.
 type eviction struct {
-	group *evictGroup // nil: none
+	group *evictGroup
 	index int
 	at    time.Time // as the heap knows it
 }
@@ -73,19 +73,22 @@ func (e *evictor) add(r *Rule) {
 		e.groups[g.key] = g
 		heap.Push(&e.heap, g)
 	}
-	r.evict = eviction{group: g, at: r.expires()}
+	r.evict = &eviction{group: g, at: r.expires()}
 	heap.Push(&g.rules, r)
 	heap.Fix(&e.heap, g.index)
 }
 
 // remove takes a rule out, if it is in.
 func (e *evictor) remove(r *Rule) {
+	if r.evict == nil {
+		return
+	}
 	g := r.evict.group
-	if g == nil || e.groups[g.key] != g {
+	if e.groups[g.key] != g {
 		return
 	}
 	heap.Remove(&g.rules, r.evict.index)
-	r.evict = eviction{}
+	r.evict = nil
 	if len(g.rules) == 0 {
 		heap.Remove(&e.heap, g.index)
 		delete(e.groups, g.key)

@@ -143,7 +143,7 @@ func (u *staged) mutable(r *Rule) *Rule {
 	u.retire(r)
 	n := new(Rule)
 	*n = *r
-	n.expiry, n.evict = -1, eviction{}
+	n.expiry, n.evict = -1, nil
 	t := b.tables[r.Table]
 	m := r.Match()
 	n.cr = t.cls.Insert(&m, r.Priority(), n, u.next)

@@ -226,13 +226,13 @@ const (
 // Change is a change of a rule that can change what happens to packets.
 type Change struct {
 	Kind ChangeKind
-	Rule *Rule
-	// Was is the Rule that a modification in a bundle has put Rule in the place of; nil: Rule
-	// itself was modified.
-	Was *Rule
 	// Conjunctive: a modification made Rule conjunctive or ordinary. It can then win or fulfil where it
 	// was not even considered before, like one that was added.
 	Conjunctive bool
+	Rule        *Rule
+	// Was is the Rule that a modification in a bundle has put Rule in the place of; nil: Rule
+	// itself was modified.
+	Was *Rule
 }
 
 // Effects are what a change of a Bridge means for others.

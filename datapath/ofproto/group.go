@@ -81,6 +81,9 @@ func groupIDs(in *action.Instructions, f func(id uint32)) {
 }
 
 func (b *Bridge) linkGroups(r *Rule) {
+	if len(b.groups) == 0 {
+		return
+	}
 	groupIDs(r.Instr, func(id uint32) {
 		if g := b.group(id); g != nil {
 			g.rules[r]++
@@ -89,6 +92,9 @@ func (b *Bridge) linkGroups(r *Rule) {
 }
 
 func (b *Bridge) unlinkGroups(r *Rule) {
+	if len(b.groups) == 0 {
+		return
+	}
 	groupIDs(r.Instr, func(id uint32) {
 		if g := b.group(id); g != nil {
 			delete(g.rules, r)

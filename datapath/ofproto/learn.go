@@ -267,8 +267,22 @@ type learner struct {
 	table  uint8
 }
 
+// mayLearn reports whether there can be a learn in l: it is asked of every rule.
+func mayLearn(l action.List) bool {
+	for _, a := range l {
+		switch a.(type) {
+		case action.Learn, action.Clone:
+			return true
+		}
+	}
+	return false
+}
+
 // learnRules counts the learns with delete_learned of r, or no longer does.
 func (b *Bridge) learnRules(r *Rule, has bool) {
+	if !has && len(b.learners) == 0 || !mayLearn(r.Instr.Apply) && !mayLearn(r.Instr.Write) {
+		return
+	}
 	anyAction(r.Instr, func(a action.Action) bool {
 		l, ok := a.(action.Learn)
 		if !ok || !l.DeleteLearned {

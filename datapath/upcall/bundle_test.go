@@ -15,6 +15,7 @@ import (
 	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/dpif"
 	"github.com/weirswitch/weir/datapath/flow"
+	"github.com/weirswitch/weir/datapath/ofproto"
 	"github.com/weirswitch/weir/datapath/openflow"
 	"github.com/weirswitch/weir/datapath/openflow/ofp"
 	"github.com/weirswitch/weir/datapath/packet"
@@ -435,5 +436,30 @@ func TestNoStaleConjunctions(t *testing.T) {
 	t.Logf("%d times a megaflow of a conjunction was held against it, %d changes took such away", conj, ended)
 	if conj < rounds || ended == 0 {
 		t.Error("too few to mean anything")
+	}
+}
+
+// TestLearnWhileCommitting lets a packet teach a flow while a bundle is being committed: the packet is forwarded, and the flow
+// is in its table when the next commit is answered.
+func TestLearnWhileCommitting(t *testing.T) {
+	l := newLab(t, Options{})
+	learn := action.Learn{Table: 1, Priority: 9, Cookie: 77, Specs: []action.LearnSpec{
+		{Kind: action.LearnMatch, Src: flow.Subfield{Field: flow.FieldEthSrc, N: 48}, Dst: flow.Subfield{Field: flow.FieldEthDst, N: 48}},
+	}}
+	l.flowMod("br0", *add(0, 5, flow.Match{}, apply(learn, action.Output{Port: 2})))
+	of := l.s.bridges["br0"].x.OF
+	l.s.changes.Lock()
+	if rs, _ := of.Commit(conn, bundleOf(t, add(0, 6, source(1), apply(action.Output{Port: 3}))), l.now(), &l.s.mu, func(*ofproto.Effects) {
+		l.send(11, frame(macB, macA, 0, 1, 2, 3, 4), "12")
+		if of.Rules(1) != 0 {
+			t.Error("a flow was learned while the tables were the bundle's")
+		}
+	}); len(rs) != 1 {
+		t.Fatal(rs)
+	}
+	l.s.changes.Unlock()
+	l.commit(add(0, 7, source(2), apply(action.Output{Port: 3})))
+	if of.Rules(1) != 1 || len(l.s.postponed) != 0 {
+		t.Errorf("%d flows learned, %d postponed", of.Rules(1), len(l.s.postponed))
 	}
 }

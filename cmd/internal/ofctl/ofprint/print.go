@@ -257,6 +257,8 @@ func (p *printer) multipart(m openflow.Message) {
 		}
 	case *openflow.QueueGetConfigReply:
 		p.queueConfig(m)
+	case *openflow.TableStatus:
+		p.tableStatus(m)
 	case *openflow.TableDescReply:
 		p.tableDesc(m)
 	}

@@ -190,6 +190,25 @@ var evictionNames = []string{"OTHER", "IMPORTANCE", "LIFETIME"}
 // tableDesc reads the elements itself: length, table, padding, config,
 // properties (OpenFlow 1.4, 7.3.5.7).
 func (p *printer) tableDesc(m *openflow.TableDescReply) {
+	for i := range m.Tables {
+		p.oneTableDesc(&m.Tables[i])
+	}
+}
+
+// tableStatus prints why a table has a new state, and that.
+func (p *printer) tableStatus(m *openflow.TableStatus) {
+	reason := fmt.Sprint(uint8(m.Reason))
+	switch m.Reason {
+	case openflow.TableVacancyDown:
+		reason = "VACANCY_DOWN"
+	case openflow.TableVacancyUp:
+		reason = "VACANCY_UP"
+	}
+	p.printf(" reason=%s\ntable_desc:-", reason)
+	p.oneTableDesc(&m.Desc)
+}
+
+func (p *printer) oneTableDesc(t *openflow.TableDesc) {
 	flags := make(map[uint8]uint32)
 	for b := p.raw[min(16, len(p.raw)):]; len(b) >= 8; {
 		n := u16(b)
@@ -208,11 +227,12 @@ func (p *printer) tableDesc(m *openflow.TableDescReply) {
 		}
 		b = b[n:]
 	}
-	for _, t := range m.Tables {
-		onOff := "off"
-		if t.Eviction {
-			onOff = "on"
-		}
-		p.printf("\n  table %s:\n   eviction=%s eviction_flags=%s\n   vacancy=off\n", p.table(t.Table), onOff, bits(flags[t.Table], evictionNames, "|"))
+	onOff, vacancy := "off", "off"
+	if t.Eviction {
+		onOff = "on"
 	}
+	if t.Vacancy {
+		vacancy = fmt.Sprintf("on vacancy_down=%d%% vacancy_up=%d%% vacancy=%d%%", t.VacancyDown, t.VacancyUp, t.Free)
+	}
+	p.printf("\n  table %s:\n   eviction=%s eviction_flags=%s\n   vacancy=%s\n", p.table(t.Table), onOff, bits(flags[t.Table], evictionNames, "|"), vacancy)
 }

@@ -39,6 +39,20 @@ func testDecode(t *testing.T, v ofp.Version, b []byte) {
 		b[0] = uint8(v)
 		binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
 	}
+	// What is said by the headers alone goes with what is read.
+	part, isPart := ParsePart(b)
+	if isPart && (part.Body < 0 || part.Body > len(b)-16) {
+		t.Fatalf("%x: a part with %d bytes of body", b, part.Body)
+	}
+	if m, err := Decode(b, Proto{Version: v}); err == nil && FromSwitch(b) != ofp.NoError {
+		switch m.(type) {
+		case *FlowMod, *PacketOut, *BarrierRequest, *EchoRequest, *SetConfig, *GroupMod, *MeterMod, *FlowStatsRequest:
+			t.Fatalf("%x: %T comes from switches", b, m)
+		}
+		if isPart {
+			t.Fatalf("%x: a request comes from switches", b)
+		}
+	}
 	for _, p := range []Proto{{Version: v}, {Version: v, TableID: true, NXM: true}} {
 		m, err := Decode(b, p)
 		if err != nil {

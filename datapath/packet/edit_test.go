@@ -477,3 +477,39 @@ func TestEditAllocs(t *testing.T) {
 		t.Errorf("%v allocations per packet", n)
 	}
 }
+
+// FuzzLabels holds that a label that was pushed can be read, changes nothing else, and leaves
+// the frame and what is known of it as they were when it is popped.
+func FuzzLabels(f *testing.F) {
+	f.Add(packettest.UDP(packettest.Addr{Src: 1, Dst: 2}, 1, 2, []byte("x")), uint32(0x12345))
+	f.Add(packettest.Tag(0x8100, 5, packettest.ARP(packettest.Addr{Src: 1, Dst: 2}, 1)), uint32(0x1ff))
+	f.Add([]byte("\x02\x00\x00\x00\x00\x01\x02\x00\x00\x00\x00\x02\x88\x47\x00\x00\xa0\x40\x00\x00\xb1\x41E"), uint32(0))
+	f.Fuzz(func(t *testing.T, d []byte, lse uint32) {
+		var fr packet.Frame
+		var k, pushed, after flow.Key
+		fr.Reset(bytes.Clone(d), 0, dpif.GSO{})
+		if !fr.Parse(&packet.Meta{}, 2, &k) {
+			return
+		}
+		typ := uint16(d[fr.Layers().Type])<<8 | uint16(d[fr.Layers().Type+1])
+		if typ < 0x600 {
+			return // a length: with a label it would be a type
+		}
+		before := *fr.Layers()
+		fr.PushMPLS(0x8847, lse)
+		if b := fr.Data(); len(b) != len(d)+4 || !bytes.Equal(b[:before.Type], d[:before.Type]) || !bytes.Equal(b[before.Type+6:], d[before.Type+2:]) {
+			t.Fatalf("%x with a label is %x", d, b)
+		}
+		var l packet.Layers
+		if !packet.Parse(fr.Data(), &packet.Meta{}, 2, &pushed, &l) || l.Net != packet.NetMPLS || pushed.U64(flow.FieldMPLS0) != uint64(lse) {
+			t.Fatalf("%x: label %#x is read as %#x", fr.Data(), lse, pushed.U64(flow.FieldMPLS0))
+		}
+		fr.PopMPLS(typ)
+		if !bytes.Equal(fr.Data(), d) || *fr.Layers() != before {
+			t.Fatalf("%x came back as %x, %+v as %+v", d, fr.Data(), before, *fr.Layers())
+		}
+		if fr.Parse(&packet.Meta{}, 2, &after); after != k {
+			t.Fatalf("another key of %x", d)
+		}
+	})
+}

@@ -85,7 +85,8 @@
 // installed, and the idle time falls to 100 ms until there is room; megaflows above twice the
 // bound go at once. The backlog: as many as there are megaflows, and 16 rules a table. Packets for
 // controllers: 64 and 256 KiB for each port of arrival, 8 MiB for all, served in turn; more are dropped and counted. Upcalls:
-// the datapath's own bound.
+// the datapath's own bound. Learned flows: as many as a table takes (ofproto.MaxRules, or its configuration), and
+// the limit of the learn; those taught while a bundle is committed: 4,096, more are learned with a later packet.
 //
 // # Cost
 //

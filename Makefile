@@ -2,6 +2,7 @@
 #
 #   make run     try Weir here: a switch and three hosts in network namespaces
 #   make test    everything CI checks
+#   make emulate a whole board in QEMU, its console on your terminal
 #
 # Both install what they need first (.ci/setup), which takes root and Debian 12.
 
@@ -17,13 +18,22 @@ ARCHES  := amd64 arm64 arm mips mipsle riscv64
 FUZZTIME ?= 20s
 SOAKTIME ?= 10m
 
-.PHONY: run test build cross kernel generate generate-check lint bench bench-go fuzz soak setup-run setup-test clean
+.PHONY: run test test-boards emulate build cross kernel generate generate-check lint bench bench-go fuzz soak setup-run setup-test clean
 
 run: setup-run build
 	bin/weir demo
 
-test: setup-test
+# The kernel first: its build must not count against the tests' time.
+test: setup-test kernel
 	$(GO) test -timeout 25m ./...
+
+# The tests that boot boards in QEMU; part of make test.
+test-boards: setup-test kernel
+	$(GO) test -count 1 -timeout 25m ./firmware/fwtest/...
+
+# make emulate BOARD=name: builds the board's image and boots it. Ctrl-A X leaves.
+emulate: setup-test
+	@$(GO) run -tags dev ./cmd/weir emulate $(BOARD)
 
 build:
 	$(BUILD) -o bin/weir ./cmd/weir
@@ -53,6 +63,7 @@ generate-check: generate
 lint: setup-test
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'not gofmt-ed:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags dev ./cmd/weir
 	for a in $(ARCHES); do GOOS=linux GOARCH=$$a $(GO) build -o /dev/null ./cmd/weir || exit 1; done
 
 # Weir beside Debian's Open vSwitch, in turns: a table, losses first. Ten minutes at

@@ -8,9 +8,13 @@
 //	base      leaves that every layer may use: sockets by their Open vSwitch
 //	          names (stream), the control socket of ovs-appctl (unixctl), logs
 //	          (vlog), pid files (pidfile), reconnection (reconnect)
+//	boot      what process 1 does, as printable steps (pure); boot/apply does them
+//	supervise  keeps programs running and reaps
+//	image     packs the initramfs
+//	fwtest    boots a board in QEMU for tests, with its wires, console and chip;
+//	          fwtest/agent runs commands inside
 //
-// To come: boot (the steps of PID 1 as printable values), supervise, update
-// (signed bundles, slots) and image (packing).
+// To come: update (signed bundles, slots).
 //
 // Firmware imports ovsdb, datapath, asic, dsa and boards; none of them imports
 // firmware, but for the leaves under base.

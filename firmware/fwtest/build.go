@@ -4,6 +4,7 @@ package fwtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,6 +54,14 @@ func Kernel(ctx context.Context, tree, board string) (string, error) {
 		return "", fmt.Errorf("build the kernel of %s (boards/build-kernel): %w", board, err)
 	}
 	return strings.TrimSpace(out.String()), nil
+}
+
+// kernelFolder returns the folder given, else that of $WEIR_KERNEL, else the board's.
+func kernelFolder(ctx context.Context, tree, board, given string) (string, error) {
+	if at := cmp.Or(given, os.Getenv("WEIR_KERNEL")); at != "" {
+		return at, nil
+	}
+	return Kernel(ctx, tree, board)
 }
 
 // Binary builds weir for the board into dir. With dev it has the tools of test images.

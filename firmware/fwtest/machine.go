@@ -4,7 +4,6 @@ package fwtest
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -94,6 +93,10 @@ func Boot(ctx context.Context, o Options) (*Machine, error) {
 	life, kill := context.WithCancel(ctx)
 	m.kill = kill
 	if err := m.start(life, o); err != nil {
+		select { // an emulator that refuses closes its sockets before it has ended
+		case <-m.ended:
+		case <-time.After(time.Second):
+		}
 		err = m.explain(err)
 		m.Close()
 		return nil, err
@@ -145,11 +148,9 @@ func (m *Machine) build(ctx context.Context, o Options) (kernel, initrd string, 
 	if err != nil {
 		return "", "", err
 	}
-	at := cmp.Or(o.Kernel, os.Getenv("WEIR_KERNEL"))
-	if at == "" {
-		if at, err = Kernel(ctx, tree, m.Board.Name); err != nil {
-			return "", "", err
-		}
+	at, err := kernelFolder(ctx, tree, m.Board.Name, o.Kernel)
+	if err != nil {
+		return "", "", err
 	}
 	weir, err := Binary(ctx, tree, m.dir, m.Board, true)
 	if err != nil {

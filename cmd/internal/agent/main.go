@@ -16,17 +16,24 @@ import (
 	"github.com/weirswitch/weir/firmware/fwtest/agent"
 )
 
-// Main serves commands from the terminal until that ends.
-func Main(_ context.Context, e env.Env) int {
+// Main serves commands from the device until that or ctx ends.
+func Main(ctx context.Context, e env.Env) int {
 	if len(e.Args) != 1 {
 		fmt.Fprintf(e.Stderr, "usage: weir agent DEVICE\n")
 		return 1
 	}
-	if err := serve(e.Args[0]); err != nil {
-		fmt.Fprintf(e.Stderr, "agent: %v\n", err)
-		return 1
+	served := make(chan error, 1)
+	go func() { served <- serve(e.Args[0]) }()
+	select {
+	case <-ctx.Done(): // a read of a device that blocks ends with the process
+		return 0
+	case err := <-served:
+		if err != nil {
+			fmt.Fprintf(e.Stderr, "agent: %v\n", err)
+			return 1
+		}
+		return 0
 	}
-	return 0
 }
 
 func serve(path string) error {

@@ -81,12 +81,14 @@ func readFrame(r io.Reader, v any) error {
 
 // Serve runs commands that come over rw with the shell until rw ends.
 func Serve(rw io.ReadWriter, shell string) error {
-	var mu sync.Mutex // of writing, and of running
+	var mu, writing sync.Mutex // mu is of running; requests are read while a reply is written
 	running := map[uint64]context.CancelFunc{}
 	send := func(r reply) {
 		mu.Lock()
-		defer mu.Unlock()
 		delete(running, r.ID)
+		mu.Unlock()
+		writing.Lock()
+		defer writing.Unlock()
 		writeFrame(rw, r) // whoever reads on finds out that it failed
 	}
 	defer func() {
@@ -96,7 +98,7 @@ func Serve(rw io.ReadWriter, shell string) error {
 			cancel()
 		}
 	}()
-	send(reply{})
+	go send(reply{}) // nobody may listen yet
 	for {
 		var q request
 		if err := readFrame(rw, &q); err != nil {

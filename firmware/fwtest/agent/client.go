@@ -26,6 +26,10 @@ type Client struct {
 	ready chan struct{} // closed when the agent is there
 	ended chan struct{} // closed behind err
 
+	// Apart from mu: replies must be taken while a request waits to be written, or both
+	// ends wait for each other.
+	writing sync.Mutex
+
 	mu      sync.Mutex
 	next    uint64
 	waiting map[uint64]chan<- reply
@@ -85,9 +89,8 @@ func (c *Client) Run(ctx context.Context, command string, stdin []byte) (Result,
 	c.next++
 	id := c.next
 	c.waiting[id] = got
-	err := writeFrame(c.rw, request{ID: id, Command: command, Stdin: stdin})
 	c.mu.Unlock()
-	if err != nil {
+	if err := c.write(request{ID: id, Command: command, Stdin: stdin}); err != nil {
 		return Result{}, fmt.Errorf("run %q: %w", command, err)
 	}
 	select {
@@ -100,11 +103,17 @@ func (c *Client) Run(ctx context.Context, command string, stdin []byte) (Result,
 		return Result{}, fmt.Errorf("run %q: %w", command, c.failure())
 	case <-ctx.Done():
 		c.mu.Lock()
-		defer c.mu.Unlock()
 		delete(c.waiting, id)
-		writeFrame(c.rw, request{ID: id, Cancel: true})
+		c.mu.Unlock()
+		go c.write(request{ID: id, Cancel: true}) // the caller does not wait for a guest that hangs
 		return Result{}, fmt.Errorf("run %q: %w", command, ctx.Err())
 	}
+}
+
+func (c *Client) write(q request) error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	return writeFrame(c.rw, q)
 }
 
 func (c *Client) failure() error {

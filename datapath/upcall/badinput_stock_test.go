@@ -166,6 +166,7 @@ var meant = []deliberate{
 	mean(`type 04 0000232000000010`, `error 0001000[14]`, `error 00010006`, "NXT_PACKET_IN and NXT_FLOW_AGE: not decoded by their subtype, which is refused in any case"),
 	mean(`version 1 type 04 00002320000000(0[df]|1[048])|version [46] type 04 000023200000001[049a]`, `error 0001000[145]`, `error 00010006`, "a mutated subtype of a message that only a switch sends, or that we do not know: refused as such, whatever its length"),
 	mean(`type 04 000023200000001[ad]`, `error 0001000[14]`, `error (000[de]000[13]|b0c2|00010006)`, "NXT_SET_ASYNC_CONFIG2 and NXT_RESUME are not there"),
+	mean(`type 04 0000232000000020`, `error 00010004`, `error (00010006|b0c2|....000c)`, "a neighbour of NXT_CT_FLUSH, 31, is not known here"),
 	mean(`version 1 type 17 part 65535`, `error 00010004`, `error 00010001`, "NXST_FLOW_MONITOR is not there"),
 	mean(`type 04 4f4e4600000008fc|type 33`, `error (ffff|0011)`, `^(16|24) bytes|error 00010006`, "a bundle control of an unknown type is OFPBFC_BAD_TYPE (OpenFlow 1.5, 7.3.9.2); stock answers as if it had done something"),
 	mean(`type 04 4f4e4600000008fd|type 34`, `error (ffff0905|00110009)`, `error ffff(000a|0016)`, "a message in a bundle with flags or a type that do not go: OFPBFC_MSG_BAD_XID and the like before stock's own error"),

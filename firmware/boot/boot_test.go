@@ -184,6 +184,8 @@ func TestParseCmdline(t *testing.T) {
 		{"weir.ip=192.0.2.1/24", Options{Address: pfx("192.0.2.1/24")}, 0},
 		{"weir.ip=192.0.2.1/24,192.0.2.254", Options{Address: pfx("192.0.2.1/24"), Gateway: addr("192.0.2.254")}, 0},
 		{"weir.ip=2001:db8::1/64,fe80::1", Options{Address: pfx("2001:db8::1/64"), Gateway: addr("fe80::1")}, 0},
+		{"weir.modules=a,b-c weir.modules=../x weir.modules=a,,b", Options{}, 2},
+		{"weir.modules=nandsim,softdog", Options{Modules: []string{"nandsim", "softdog"}}, 0},
 		{"weir.ip=192.0.2.1", Options{}, 1},
 		{"weir.ip=192.0.2.1/24,", Options{}, 1},
 		{"weir.ip=192.0.2.1/24,fe80::1", Options{}, 1},

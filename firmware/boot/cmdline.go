@@ -15,6 +15,7 @@ type Options struct {
 	Hostname string       // "": the board's name
 	Address  netip.Prefix // of the management port; the zero Prefix: none
 	Gateway  netip.Addr   // default route; the zero Addr: none
+	Modules  []string     // kernel modules to load besides the board's
 	Remotes  []string     // of the database server, besides its usual ones
 	LogLevel string       // "": switchd's default
 	Shell    string       // path of a program; "": none
@@ -73,6 +74,12 @@ func ParseCmdline(line string) (Options, []error) {
 			}
 			if !slices.Contains(o.Remotes, value) {
 				o.Remotes = append(o.Remotes, value)
+			}
+		case "modules":
+			o.Modules = strings.Split(value, ",")
+			if i := slices.IndexFunc(o.Modules, func(m string) bool { return m == "" || strings.ContainsAny(m, "/.") }); i >= 0 {
+				bad(fmt.Sprintf("%q is no module's name", o.Modules[i]))
+				o.Modules = nil
 			}
 		case "log":
 			o.LogLevel = value

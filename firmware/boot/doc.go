@@ -28,6 +28,7 @@
 //	weir.hostname=NAME  default: the board's name
 //	weir.ip=ADDR/LEN[,GATEWAY]  static address of the management port; default: none
 //	weir.remote=REMOTE  one more remote of the database server ("ptcp:6640"); repeatable
+//	weir.modules=A,B    kernel modules to load besides the board's
 //	weir.log=LEVEL      of switchd: as its --log-level
 //	weir.shell=PATH     a shell on the console, if the image has one
 //	weir.agent=DEVICE   test images only: run commands that come over it

@@ -58,6 +58,9 @@ func Load(board *boards.Board, o Options) []Step {
 			steps = append(steps, Module{m})
 		}
 	}
+	for _, m := range o.Modules {
+		steps = append(steps, Module{m})
+	}
 	return steps
 }
 

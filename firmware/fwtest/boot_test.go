@@ -240,6 +240,9 @@ func testManaged(t *testing.T, ctx context.Context, m *Machine) {
 	vsctl(t, ctx, m, "--", "add-br", "br0", "--", "set-controller", "br0", m.ListenOpenFlow(), "--", "set-fail-mode", "br0", "secure",
 		"--", "add-port", "br0", "lan1", "--", "add-port", "br0", "lan2", "--", "add-port", "br0", "lan3")
 	output(t, ctx, m, "for p in lan1 lan2 lan3; do ip link set $p up; done")
+	if said, err := m.Console.Wait(ctx, 0, regexp.MustCompile(`open datapath (.*)\r`)); err != nil || said[1] != "bpf" {
+		t.Errorf("the board's kernel runs no eBPF datapath: %q, %v", said, err)
+	}
 	ofctl := func(command string, args ...string) string {
 		t.Helper()
 		var out string
@@ -287,12 +290,19 @@ func testManaged(t *testing.T, ctx context.Context, m *Machine) {
 // A person's way: a shell on the console; a restart in the same QEMU; and QEMU goes with
 // its context.
 func TestConsoleShellAndReboot(t *testing.T) {
-	ctx, m := boot(t, Options{Cmdline: "weir.shell=/bin/sh weir.hostname=wall-e weir.nonsense=1", Reboots: true, Detect: true})
+	ctx, m := boot(t, Options{Cmdline: "weir.shell=/bin/sh weir.hostname=wall-e weir.nonsense=1 weir.modules=nandsim,no-such", Reboots: true, Detect: true})
 	if text := m.Console.Text(); !strings.Contains(text, "board "+DefaultBoard) || !strings.Contains(text, "detected") {
 		t.Errorf("the board was not detected by DMI:\n%s", text)
 	}
 	if !strings.Contains(m.Console.Text(), "weir.nonsense=1: unknown parameter") {
 		t.Error("an unknown parameter goes unsaid")
+	}
+	// A module comes with what it depends on; one that is not there is said.
+	if got := output(t, ctx, m, "lsmod"); !strings.Contains(got, "\nnandsim ") || !strings.Contains(got, "\nnand ") {
+		t.Errorf("modules:\n%s", got)
+	}
+	if !strings.Contains(m.Console.Text(), "failed: module no-such: no-such.ko is not in /lib/modules") {
+		t.Error("a missing module goes unsaid")
 	}
 	if _, err := m.Console.Wait(ctx, 0, regexp.MustCompile(`weir# `)); err != nil {
 		t.Fatal(err)

@@ -13,7 +13,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
+	"syscall"
 
 	"github.com/weirswitch/weir/boards"
 	"github.com/weirswitch/weir/cmd/internal/env"
@@ -63,6 +65,9 @@ func run(ctx context.Context, e env.Env, board, cmdline string) error {
 	explain(e.Stdout, p)
 	cmd := exec.CommandContext(ctx, p.Program, p.Args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = e.Stdin, e.Stdout, e.Stderr
+	// QEMU does not outlive us; the parent that the kernel means is this thread.
+	runtime.LockOSThread()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return cmd.Run()
 }
 

@@ -36,7 +36,7 @@ func (m *Machine) loadAt(name string, depth int) error {
 	defer f.Close()
 	deps, err := dependencies(f)
 	if err != nil {
-		return fmt.Errorf("module %s: %w", name, err)
+		return fmt.Errorf("%s: %w", f.Name(), err)
 	}
 	for _, d := range deps {
 		if err := m.loadAt(d, depth+1); err != nil {

@@ -240,7 +240,7 @@ func testManaged(t *testing.T, ctx context.Context, m *Machine) {
 	vsctl(t, ctx, m, "--", "add-br", "br0", "--", "set-controller", "br0", m.ListenOpenFlow(), "--", "set-fail-mode", "br0", "secure",
 		"--", "add-port", "br0", "lan1", "--", "add-port", "br0", "lan2", "--", "add-port", "br0", "lan3")
 	output(t, ctx, m, "for p in lan1 lan2 lan3; do ip link set $p up; done")
-	if said, err := m.Console.Wait(ctx, 0, regexp.MustCompile(`open datapath (.*)\r`)); err != nil || said[1] != "bpf" {
+	if said, err := m.Console.Wait(ctx, 0, regexp.MustCompile(`open datapath (.*?)\r`)); err != nil || said[1] != "bpf" {
 		t.Errorf("the board's kernel runs no eBPF datapath: %q, %v", said, err)
 	}
 	ofctl := func(command string, args ...string) string {

@@ -37,8 +37,7 @@ func newLogger(console io.Writer) *logger {
 	go func() {
 		defer close(l.done)
 		for line := range l.console {
-			// Each line ends with CR LF: a shell may have the terminal in raw mode.
-			io.WriteString(console, line+"\r\n")
+			io.WriteString(console, line+"\n")
 		}
 	}()
 	return l
@@ -62,7 +61,7 @@ func (l *logger) line(program, text string) {
 		return
 	}
 	if l.dropped > 0 {
-		line = fmt.Sprintf("init: the console was too slow for %d lines: see ovs-appctl -t /run/weir/init.ctl log\r\n%s", l.dropped, line)
+		line = fmt.Sprintf("init: the console was too slow for %d lines: see ovs-appctl -t /run/weir/init.ctl log\n%s", l.dropped, line)
 	}
 	select {
 	case l.console <- line:

@@ -306,6 +306,6 @@ func (d *initd) shutdown(what ending) {
 	d.log.printf("all services have ended: %s", what.word)
 	d.log.flush()
 	if err := unix.Reboot(what.cmd); err != nil {
-		fmt.Fprintf(d.e.Stdout, "init: %s: %v\r\n", what.word, err)
+		fmt.Fprintf(d.e.Stdout, "init: %s: %v\n", what.word, err)
 	}
 }

@@ -233,6 +233,12 @@ func portAttr(w *nlattr.Builder, index int, err error, fill func()) ([]request, 
 	return []request{{unix.RTM_SETLINK, 0, b}}, err
 }
 
+// flushRequest makes a bridge port forget (IFLA_BRPORT_FLUSH).
+func flushRequest(index int) ([]request, error) {
+	var w nlattr.Builder
+	return portAttr(&w, index, nil, func() { w.Bytes(brportFlush, nil) })
+}
+
 func vlans(w *nlattr.Builder, index int, self bool, first, last, flags uint16) {
 	w.Raw(ifinfo(unix.AF_BRIDGE, index, 0, 0))
 	info := func(flags, vid uint16) { w.Bytes(bridgeVLANInfo, ne.AppendUint16(ne.AppendUint16(nil, flags), vid)) }

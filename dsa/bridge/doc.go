@@ -37,9 +37,8 @@
 //     (Result.Demote).
 //
 // It does not cover a frame that is inside the chip while an operation is
-// carried out, nor that the kernel puts a port that gets a carrier into
-// forwarding by itself: who manages spanning tree states keeps such a port
-// down, or without VLANs, until then.
+// carried out, nor a bridge without UserSTP, whose ports the kernel itself makes
+// forward when they get a carrier.
 //
 // # Bounds
 //

@@ -117,6 +117,7 @@ const (
 	AttrDefaultPVID   BridgeAttr = "vlan_default_pvid"
 	AttrAgeing        BridgeAttr = "ageing_time"
 	AttrMcastSnooping BridgeAttr = "mcast_snooping"
+	AttrUserSTP       BridgeAttr = "stp_state"
 	AttrMST           BridgeAttr = "mst_enabled"
 )
 

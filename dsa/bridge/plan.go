@@ -313,6 +313,9 @@ func (p *planner) join() {
 			// It has no members. A bridge that gets up later makes them forward.
 			p.take(b.Name, SetUp{Name: b.Name, Up: true})
 		}
+		if o.UserSTP != b.UserSTP {
+			p.take(b.Name, SetBridge{Name: b.Name, Attr: AttrUserSTP, Value: bit(b.UserSTP)})
+		}
 		if o.MST != b.MST {
 			p.take(b.Name, SetBridge{Name: b.Name, Attr: AttrMST, Value: bit(b.MST)})
 		}

@@ -108,7 +108,7 @@ func TestPlans(t *testing.T) {
 			s.Ports = append(s.Ports, member("bond0", access(10)...))
 		})},
 		{"stp-mst", two, with(two, func(s *bridge.State) {
-			s.Bridges[0].MST = true
+			s.Bridges[0].MST, s.Bridges[0].UserSTP = true, true
 			s.Ports[0].STP, s.Ports[1].STP = bridge.STPBlocking, bridge.STPForwarding
 			s.Ports[2].MSTs = []bridge.MST{{MSTI: 1, State: bridge.STPBlocking}, {MSTI: 2, State: bridge.STPForwarding}}
 		})},
@@ -174,9 +174,10 @@ func describe(s bridge.State) string {
 func random(r *rand.Rand) bridge.State {
 	var s bridge.State
 	s.Bridges = []bridge.Bridge{br0()}
+	s.Bridges[0].UserSTP = true
 	if r.IntN(3) == 0 {
 		b := br0()
-		b.Name = "br1"
+		b.Name, b.UserSTP = "br1", true
 		s.Bridges = append(s.Bridges, b)
 	}
 	membership := func() (vs []bridge.VLAN) {

@@ -34,8 +34,14 @@ type Bridge struct {
 	DefaultPVID   uint16
 	Ageing        time.Duration // of learned MACs, in steps of 10 ms; 0: leave as it is
 	McastSnooping bool
-	MST           bool   // VLANs have their own spanning tree states; only to be set before VLANs are
-	VLANs         []VLAN // of the bridge itself: what the chip hands to its CPU port
+	// UserSTP lets port states be set from user space, and leaves a port that
+	// gets a carrier blocking. Without it the kernel makes every port forward
+	// that is not disabled (net/bridge/br_stp.c, br_port_state_selection). The
+	// kernel grants it if /sbin/bridge-stp says so, in the first network
+	// namespace only; otherwise it runs its own spanning tree, and reads false.
+	UserSTP bool
+	MST     bool   // VLANs have their own spanning tree states; only to be set before VLANs are
+	VLANs   []VLAN // of the bridge itself: what the chip hands to its CPU port
 }
 
 // VLAN is a port's membership in a VLAN.
@@ -319,6 +325,9 @@ func (s *State) Check() error {
 			bad("port %s has VLANs and is in no bridge", p.Name)
 		}
 		checkVLANs(p.Name, p.VLANs, bad)
+		if b := s.bridge(p.Master); p.STP > STPDisabled && (b == nil || !b.UserSTP) {
+			bad("port %s cannot be kept %v: its bridge has no UserSTP", p.Name, p.STP)
+		}
 	}
 	for _, e := range s.FDB {
 		once("FDB entry ", fmt.Sprint(e.Bridge, e.VID, e.MAC))

@@ -298,6 +298,8 @@ func (c *Chip) setBridge(o bridge.SetBridge) error {
 		b.Ageing = time.Duration(o.Value) * 10 * time.Millisecond
 	case bridge.AttrMcastSnooping:
 		b.McastSnooping = o.Value != 0
+	case bridge.AttrUserSTP:
+		b.UserSTP = o.Value != 0
 	case bridge.AttrMST:
 		b.MST = o.Value != 0
 	}

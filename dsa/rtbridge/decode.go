@@ -80,6 +80,8 @@ func decodeLink(b []byte) (l link, err error) {
 				l.br.VLANFiltering = d.Uint8() != 0
 			case brMcastSnooping:
 				l.br.McastSnooping = d.Uint8() != 0
+			case brStpState:
+				l.br.UserSTP = d.Uint32() == userSTP
 			case brDefaultPVID:
 				l.br.DefaultPVID = d.Uint16()
 			case brMultiBool:

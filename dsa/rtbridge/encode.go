@@ -3,6 +3,7 @@
 package rtbridge
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -53,6 +54,14 @@ func encode(o bridge.Op, index resolve) (rs []request, err error) {
 	case bridge.AddBridge:
 		w.Raw(ifinfo(unix.AF_UNSPEC, 0, 0, 0))
 		w.String(unix.IFLA_IFNAME, o.Name)
+		// Given an address, the bridge keeps it. Otherwise it takes a member's,
+		// and without members has none, and then takes no VLAN of its own.
+		var mac [6]byte
+		if _, err := rand.Read(mac[:]); err != nil {
+			return nil, err
+		}
+		mac[0] = mac[0]&^1 | 2
+		w.Bytes(unix.IFLA_ADDRESS, mac[:])
 		w.Nest(unix.IFLA_LINKINFO, func() {
 			w.String(unix.IFLA_INFO_KIND, "bridge")
 			w.Nest(unix.IFLA_INFO_DATA, func() {
@@ -116,6 +125,8 @@ func encode(o bridge.Op, index resolve) (rs []request, err error) {
 					w.Uint32(brAgeing, uint32(o.Value))
 				case bridge.AttrMcastSnooping:
 					w.Uint8(brMcastSnooping, uint8(o.Value))
+				case bridge.AttrUserSTP:
+					w.Uint32(brStpState, uint32(o.Value))
 				case bridge.AttrMST:
 					w.Bytes(brMultiBool, ne.AppendUint32(ne.AppendUint32(nil, uint32(o.Value)*boolMST), boolMST))
 				default:

@@ -266,7 +266,7 @@ func TestLAGAndMST(t *testing.T) {
 	var s bridge.Syncer
 	sync(t, &s, k, want)
 	want.Qdiscs, want.LAGs = nil, nil
-	want.Ports = []bridge.Port{{Name: "p0"}, {Name: "p1", Master: "w0", Up: true, Flags: bridge.DefaultFlags(), STP: bridge.STPBlocking}, {Name: "p2"}}
+	want.Ports = []bridge.Port{{Name: "p0"}, {Name: "p1", Master: "w0", Up: true, Flags: bridge.DefaultFlags(), STP: bridge.STPDisabled}, {Name: "p2"}}
 	sync(t, &s, k, want)
 }
 

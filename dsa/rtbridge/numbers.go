@@ -58,6 +58,7 @@ const (
 	ethPIP          = 0x0800
 	ethPIPv6        = 0x86dd
 	protoL2         = 0
+	userSTP         = 2 // BR_USER_STP, net/bridge/br_private.h; 1 is the kernel's own
 	stateDisabled   = 0 // BR_STATE_*
 	stateListening  = 1
 	stateLearning   = 2

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/weirswitch/weir/firmware/image"
 )
 
 // The edge to the kernel's bridge runs its own tests on the board's kernel,
@@ -20,15 +22,8 @@ func TestBridgeEdge(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	text, err := os.ReadFile(bin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, m := boot(t, Options{})
-	if r, err := m.RunInput(ctx, "cat > /tmp/rtbridge.test && chmod +x /tmp/rtbridge.test", text); err != nil || r.Code != 0 {
-		t.Fatalf("upload: %v %v", err, r)
-	}
-	r, err := m.Run(ctx, "cd /tmp && ./rtbridge.test -test.v -test.run Test")
+	ctx, m := boot(t, Options{Files: []image.File{{Path: "/bin/rtbridge.test", Perm: 0o755, Source: bin}}})
+	r, err := m.Run(ctx, "cd /tmp && /bin/rtbridge.test -test.v -test.run Test")
 	if err != nil {
 		t.Fatal(err)
 	}

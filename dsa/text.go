@@ -5,6 +5,7 @@ package dsa
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -36,7 +37,11 @@ func (t Topology) WriteText(w io.Writer) error {
 				if r.Used != nil {
 					used = fmt.Sprint(*r.Used)
 				}
-				fmt.Fprintf(&b, "    table %s %s of %d used\n", r.Name, used, r.Size)
+				size := fmt.Sprint(r.Size)
+				if r.Size == math.MaxUint64 {
+					size = "any number"
+				}
+				fmt.Fprintf(&b, "    table %s %s of %s used\n", r.Name, used, size)
 			}
 		}
 	}

@@ -31,7 +31,8 @@
 //  3. a port joins a bridge while it is a member of no VLAN;
 //  4. a static MAC is in place before ports that must not see its frames gain
 //     its VLAN. Where two ports that gain a VLAN bring new static MACs, neither
-//     order is right: the ports then neither flood nor learn in between;
+//     order is right: the ports then neither flood nor learn in between
+//     (where the driver has no such flags, that is left out);
 //  5. when an operation that takes away fails, those that give are held back
 //     on the same bridge until it succeeded, or the port was given up
 //     (Result.Demote).

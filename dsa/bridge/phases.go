@@ -135,6 +135,10 @@ func (p *planner) gates() map[string]bool {
 	if p.gated == nil {
 		p.gated = map[string]bool{}
 		for _, n := range p.new.Ports {
+			o := p.old.PortByName(n.Name)
+			if o == nil || !o.Up {
+				continue // it gets up last
+			}
 			for _, v := range n.VLANs {
 				if p.careOf(vlan{n.Master, v.VID}) != careNone {
 					p.gated[n.Name] = true

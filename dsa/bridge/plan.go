@@ -15,6 +15,10 @@ type Step struct {
 	// Gives says that it lets more frames through, or others than before, so it
 	// is not done when one that Holds has failed on its bridge.
 	Gives, Holds bool
+	// Soft says that it closes the gate, which not every driver has: refused, it
+	// is left out, and a MAC that is not written yet may be flooded, inside its
+	// VLAN, for the time of a few operations.
+	Soft bool
 }
 
 // Plan returns the operations that bring old to new, in the order that keeps
@@ -203,6 +207,10 @@ func (p *planner) lessFlags(m member) {
 		}
 		if now != was && now == f.strict {
 			p.take(m.now.Master, SetFlag{Port: m.now.Name, Flag: f.flag, On: now})
+			if m.now.Flags.Get(f.flag) == was {
+				s := &p.steps[len(p.steps)-1]
+				s.Soft, s.Holds = true, false
+			}
 		}
 	}
 }

@@ -264,7 +264,7 @@ func watch(t *testing.T, c *dsatest.Chip, old, new bridge.State) {
 
 var ignoreRead = cmp.Options{cmpopts.IgnoreFields(bridge.FDBEntry{}, "Offloaded"), cmpopts.IgnoreFields(bridge.MDBEntry{}, "Offloaded"), cmpopts.EquateEmpty()}
 
-// wantedOf is new as it reads when it is reached: what is not managed stays.
+// reached is new as it reads when it is reached: what is not managed stays.
 func reached(new, have bridge.State) bridge.State {
 	w := new.Clone()
 	for i := range w.Ports {
@@ -321,6 +321,92 @@ func TestRandomPlans(t *testing.T) {
 	}
 }
 
+// A chip that has no flood and learning flags gets its static MACs all the
+// same.
+func TestNoGate(t *testing.T) {
+	old := bridge.State{Bridges: []bridge.Bridge{br0()}, Ports: []bridge.Port{member("p1", access(10)...), member("p2", access(10)...)}}
+	new := old.Clone()
+	for i := range new.Ports {
+		new.Ports[i].VLANs = tagged(20)
+		new.FDB = append(new.FDB, bridge.FDBEntry{Bridge: "br0", VID: 20, MAC: bridge.MAC{2, 0, 0, 0, 0, byte(i)}, Port: new.Ports[i].Name})
+	}
+	c := dsatest.New()
+	c.Set(old)
+	c.Cannot = func(o bridge.Op) string {
+		if f, ok := o.(bridge.SetFlag); ok && !f.On {
+			return "bridge flag offload is not supported"
+		}
+		return ""
+	}
+	var s bridge.Syncer
+	r, err := s.Sync(c, new, time.Unix(0, 0))
+	if err != nil || !r.Done() {
+		t.Fatalf("%v, %+v", err, r)
+	}
+	same(t, new, c)
+	// A flag that is wanted is another thing: its port cannot stay.
+	new.Ports[0].Flags.Flood = false
+	if r, err = s.Sync(c, new, time.Unix(1, 0)); err != nil || !slices.Equal(r.Demote, []string{"p1"}) || len(r.Reasons) != 1 {
+		t.Fatalf("%v, %+v", err, r)
+	}
+	if r, err = s.Sync(c, new.Without(r.Demote...), time.Unix(2, 0)); err != nil || !r.Done() {
+		t.Fatalf("%v, %+v", err, r)
+	}
+	// It is not asked again before its time.
+	if r, err = s.Sync(c, new, time.Unix(3, 0)); err != nil || r.Done() {
+		t.Fatalf("%v, %+v", err, r)
+	}
+	calls := c.Calls
+	for range 3 {
+		if r, err = s.Sync(c, new, time.Unix(3, 0)); err != nil || len(r.Applied) != 0 {
+			t.Fatalf("%v, %+v", err, r)
+		}
+	}
+	if c.Calls != calls {
+		t.Errorf("%d operations for a port that was refused", c.Calls-calls)
+	}
+}
+
+// Ports that vanish, limits, overruns, and a port that the kernel bridges in
+// software.
+func TestDeviceFaults(t *testing.T) {
+	want := bridge.State{Bridges: []bridge.Bridge{br0(tagged(10)...)}, Ports: []bridge.Port{member("p1", access(10)...), member("p2", access(20)...), member("p3", access(30)...)}}
+	c := dsatest.New("p1", "p2", "p3")
+	c.Software["p3"] = true
+	c.MaxVLANs = 2
+	c.LoseReads = 2
+	var s bridge.Syncer
+	now := time.Unix(0, 0)
+	r, err := s.Sync(c, want, now)
+	if err != nil || !r.Again || !slices.Equal(r.Demote, []string{"p3"}) {
+		t.Fatalf("a full VLAN table: %v, %+v", err, r)
+	}
+	want = want.Without("p3")
+	if r, err = s.Sync(c, want, now); err != nil || !r.Done() {
+		t.Fatalf("without p3: %v, %+v", err, r)
+	}
+	c.MaxVLANs = 0
+	want = bridge.State{Bridges: []bridge.Bridge{br0(tagged(10)...)}, Ports: []bridge.Port{member("p1", access(10)...), member("p2", access(20)...), member("p3", access(30)...)}}
+	c.Fault = func(n int, o bridge.Op) dsatest.Fault {
+		if _, ok := o.(bridge.AddVLAN); ok && c.Calls > 0 {
+			c.Fault = nil
+			return dsatest.Fault{Errno: syscall.ENODEV, Vanish: "p2"}
+		}
+		return dsatest.Fault{}
+	}
+	if r, err = s.Sync(c, want, now); err != nil || !r.Done() {
+		t.Fatalf("p2 vanishes: %v, %+v", err, r)
+	}
+	reasons := fmt.Sprint(r.Reasons)
+	if reasons != "[p2: no such device p3 in br0: Offloading not supported]" {
+		t.Errorf("reasons %s", reasons)
+	}
+	c.LoseReads = 9
+	if _, err = s.Sync(c, want, now); err == nil {
+		t.Error("a table that cannot be read was believed")
+	}
+}
+
 // Whatever fails on the way, nothing is delivered that must not be, and when
 // it no longer fails the end is reached.
 func TestRandomFaults(t *testing.T) {
@@ -332,9 +418,12 @@ func TestRandomFaults(t *testing.T) {
 		c := dsatest.New()
 		c.Set(old)
 		watch(t, c, old, new)
-		c.Fault = func(int, bridge.Op) dsatest.Fault {
+		c.Fault = func(_ int, o bridge.Op) dsatest.Fault {
 			if r.IntN(6) > 0 {
 				return dsatest.Fault{}
+			}
+			if f, ok := o.(bridge.SetFlag); ok && !f.On { // refused for good, the gate stays open: see TestNoGate
+				return dsatest.Fault{Errno: syscall.EBUSY}
 			}
 			return dsatest.Fault{Errno: errnos[r.IntN(len(errnos))], Late: r.IntN(3) == 0}
 		}

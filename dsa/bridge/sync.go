@@ -177,6 +177,9 @@ func (s *Syncer) apply(dev Device, r *Result, steps []Step, now time.Time) (move
 		key := st.Op.String()
 		var fail Failure
 		if old, ok := s.refused[key]; ok {
+			if st.Soft {
+				continue
+			}
 			fail = old.Failure
 		} else {
 			text, err := dev.Apply(st.Op)
@@ -189,6 +192,10 @@ func (s *Syncer) apply(dev Device, r *Result, steps []Step, now time.Time) (move
 				continue
 			}
 			fail = Failure{Op: st.Op, Class: class, Text: err.Error()}
+			if st.Soft && (class == nlerr.NotSupported || class == nlerr.Invalid) {
+				s.refused[key] = refusal{fail, now}
+				continue
+			}
 			switch class {
 			case nlerr.Gone, nlerr.Absent, nlerr.Timeout, nlerr.Lost, nlerr.Exists:
 				return true // what we know is old
@@ -199,7 +206,7 @@ func (s *Syncer) apply(dev Device, r *Result, steps []Step, now time.Time) (move
 			}
 		}
 		r.Failed = append(r.Failed, fail)
-		if st.Holds {
+		if st.Holds || st.Soft {
 			held[st.Bridge] = true
 			if _, moves := st.Op.(SetMaster); moves {
 				stopped[st.Op.Device()] = true

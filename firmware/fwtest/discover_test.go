@@ -75,8 +75,7 @@ func TestDiscovery(t *testing.T) {
 	})
 
 	t.Run("dsa_loop", func(t *testing.T) {
-		// Its ports are called lan1 to lan4, as the board's are.
-		output(t, ctx, m, "for i in 1 2 3 4; do ip link set lan$i name sw$i || exit 1; done; ip link add eth0 type veth peer name eth0x && insmod /lib/modules/tag_none.ko && insmod /lib/modules/dsa_loop.ko && ip link set eth0 up")
+		output(t, ctx, m, loadLoop)
 		topo := ports()
 		var users, others []string
 		for _, p := range topo.Ports {

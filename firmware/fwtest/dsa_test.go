@@ -12,6 +12,11 @@ import (
 	"github.com/weirswitch/weir/firmware/image"
 )
 
+// loadLoop makes dsa_loop's chip: its ports are called lan1 to lan4, as the
+// board's are, and it binds to a device called eth0.
+const loadLoop = "for i in 1 2 3 4; do ip link set lan$i name sw$i || exit 1; done; " +
+	"ip link add eth0 type veth peer name eth0x && insmod /lib/modules/tag_none.ko && insmod /lib/modules/dsa_loop.ko && ip link set eth0 up && ip link set eth0x up"
+
 // The edge to the kernel's bridge runs its own tests on the board's kernel,
 // which has what the host's lacks: VLAN filtering, bonding, matchall.
 func TestBridgeEdge(t *testing.T) {
@@ -23,12 +28,23 @@ func TestBridgeEdge(t *testing.T) {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	ctx, m := boot(t, Options{Files: []image.File{{Path: "/bin/rtbridge.test", Perm: 0o755, Source: bin}}})
-	r, err := m.Run(ctx, "cd /tmp && /bin/rtbridge.test -test.v -test.run Test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Log(r.Out)
-	if r.Code != 0 || strings.Contains(r.Out, "--- SKIP") {
-		t.Errorf("failed, or skipped on the kernel that has everything: %s", r.Err)
+	for _, tc := range []struct{ name, before, run string }{
+		{"kernel", "", "/bin/rtbridge.test -test.v -test.run Test -test.skip TestChip"},
+		{"rocker", "", "WEIR_CHIP=lan1,lan2,lan3 WEIR_CHIP_KIND=rocker /bin/rtbridge.test -test.v -test.run TestChip"},
+		{"dsa_loop", loadLoop, "WEIR_CHIP=lan1,lan2,lan3 WEIR_CHIP_KIND=dsa_loop /bin/rtbridge.test -test.v -test.run TestChip"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if tc.before != "" {
+				output(t, ctx, m, tc.before)
+			}
+			r, err := m.Run(ctx, "cd /tmp && "+tc.run)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Log(r.Out)
+			if r.Code != 0 || strings.Contains(r.Out, "--- SKIP") {
+				t.Errorf("failed, or skipped on the kernel that has everything: %s", r.Err)
+			}
+		})
 	}
 }

@@ -168,7 +168,7 @@ func (r *rig) start() {
 func (r *rig) spawn(name string, args ...string) *netlab.Process {
 	r.t.Helper()
 	cmd := r.sw.Command(name, args...)
-	cmd.Env = append(os.Environ(), "OVS_RUNDIR="+r.dir, "OVS_DBDIR="+r.dir, "GORACE=halt_on_error=1")
+	cmd.Env = append(os.Environ(), "OVS_RUNDIR="+r.dir, "OVS_DBDIR="+r.dir, "OVN_RUNDIR="+r.dir, "GORACE=halt_on_error=1")
 	out, err := os.OpenFile(filepath.Join(r.dir, filepath.Base(name)+".out"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		r.t.Fatal(err)

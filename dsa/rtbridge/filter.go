@@ -145,7 +145,10 @@ func police(w *nlattr.Builder, p bridge.Police) {
 }
 
 // rateSpec writes struct tc_ratespec: Ethernet, and the rate as far as it fits.
+// The cell size is of the table that nobody uses, and may not be 0
+// (net/sched/sch_api.c, qdisc_get_rtab).
 func rateSpec(b []byte, rate uint64) {
+	b[0] = 3
 	b[1] = 1 // TC_LINKLAYER_ETHERNET
 	ne.PutUint16(b[4:], 0xffff)
 	ne.PutUint32(b[8:], uint32(min(rate, 0xffffffff)))

@@ -3,6 +3,7 @@
 package rtbridge
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/weirswitch/weir/dsa/bridge"
+	"github.com/weirswitch/weir/dsa/nlattr"
 	"github.com/weirswitch/weir/dsa/nlerr"
 )
 
@@ -286,6 +288,61 @@ func TestFiltersRefused(t *testing.T) {
 	}
 	if s, err := k.Read(); err != nil || len(s.Mirrors)+len(s.Polices) != 0 {
 		t.Errorf("read %+v, %v", s, err)
+	}
+}
+
+// What we write for tc is what the kernel understands and shows: the same
+// requests without skip_sw are taken by the software, and read back equal.
+func TestFiltersInSoftware(t *testing.T) {
+	k := open(t, Scope{Owned: all.Owned, Port: all.Port, Traffic: true})
+	ports(t, k, 2)
+	var flags nlattr.Builder
+	flags.Uint32(matchallFlags, skipSW)
+	skip, _ := flags.Payload()
+	send := func(o bridge.Op) {
+		t.Helper()
+		rs, err := encode(o, k.index)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, r := range rs {
+			if at := bytes.Index(r.payload, skip); at >= 0 {
+				clear(r.payload[at+4 : at+8])
+			}
+			if _, err := k.c.Do(r.typ, r.flags, r.payload); err != nil && !(i < len(rs)-1 && quiet(r.typ, err)) {
+				if nlerr.Classify(err) == nlerr.Absent || nlerr.Classify(err) == nlerr.NotSupported {
+					t.Skipf("this kernel cannot: %v: %v (the board's can: firmware/fwtest)", o, err)
+				}
+				t.Fatalf("%v: %v", o, err)
+			}
+		}
+	}
+	want := bridge.State{
+		Mirrors: []bridge.Mirror{{From: "p0", Dir: bridge.Egress, To: "p1"}, {From: "p0", Dir: bridge.Ingress, To: "p1"}},
+		Polices: []bridge.Police{{Port: "p0", Rate: 125000, Burst: 5000}, {Port: "p1", Packets: 100, PBurst: 10}},
+		Qdiscs:  []bridge.Qdisc{{Port: "p1", Kind: "tbf", Rate: 125000, Burst: 5000, Limit: 20000}},
+	}
+	for range 2 { // the second time each is replaced
+		for _, m := range want.Mirrors {
+			send(bridge.SetMirror{Mirror: m})
+		}
+		for _, p := range want.Polices {
+			send(bridge.SetPolice{Police: p})
+		}
+		send(bridge.SetQdisc{Qdisc: want.Qdiscs[0]})
+		have, err := k.Read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(have.Mirrors, want.Mirrors) || !slices.Equal(have.Polices, want.Polices) || !slices.Equal(have.Qdiscs, want.Qdiscs) {
+			t.Errorf("read %+v\n%+v\n%+v", have.Mirrors, have.Polices, have.Qdiscs)
+		}
+	}
+	for _, o := range []bridge.Op{bridge.DelMirror{Mirror: want.Mirrors[0]}, bridge.DelMirror{Mirror: want.Mirrors[1]}, bridge.DelPolice{Port: "p0"}, bridge.DelPolice{Port: "p1"}, bridge.DelQdisc{Port: "p1"}} {
+		apply(t, k, o)
+	}
+	if have, err := k.Read(); err != nil || len(have.Mirrors)+len(have.Polices)+len(have.Qdiscs) != 0 {
+		t.Errorf("left: %+v, %v", have, err)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/weirswitch/weir/firmware/base/stream"
 	"github.com/weirswitch/weir/firmware/base/unixctl"
 	"github.com/weirswitch/weir/firmware/base/vlog"
+	"github.com/weirswitch/weir/firmware/switchd/chip/rtchip"
 	"github.com/weirswitch/weir/firmware/switchd/wanted"
 	"github.com/weirswitch/weir/ovsdb/engine"
 	"github.com/weirswitch/weir/ovsdb/journal"
@@ -48,6 +49,9 @@ const (
 	switchName = "ovs-vswitchd"
 	serverName = "ovsdb-server"
 )
+
+// sysfs is where the kernel tells about devices.
+const sysfs = "/sys"
 
 // exitWait bounds the end: what has not ended by then ends with the process.
 const exitWait = 10 * time.Second
@@ -93,6 +97,14 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return openTier(k, cfg, brs, devs, func(t *tier, bridge string) { rec.barrier(t, bridge) })
 	})
 
+	hw, err := rtchip.Open(sysfs, cfg.Now)
+	if err != nil {
+		log.Warn("switch chips are not looked for", "err", err)
+	} else {
+		undo.push(hw.Close)
+		rec.offload.chips = hw
+	}
+
 	var cleanup atomic.Bool
 	ctls := []struct {
 		name     string
@@ -124,6 +136,13 @@ func Run(ctx context.Context, cfg Config) (err error) {
 			exit() // a supervisor starts us again; going on blind would be worse
 		}
 	})
+	if hw != nil {
+		running.Go(func() {
+			if err := hw.Watch(ctx, rec.Nudge, rec.Moved); err != nil && ctx.Err() == nil {
+				log.Warn("switch chips are not followed any more; every run looks at them", "err", err)
+			}
+		})
+	}
 	running.Go(func() { rec.run(ctx) })
 	running.Go(func() { keepTidy(ctx) })
 	if err := serveRemotes(cfg, srv); err != nil {

@@ -251,28 +251,19 @@ const verdictDelay = 20 * time.Millisecond
 
 // heed tells the reconciler, until ctx ends, when a tier's tables or addresses change what chips are to do.
 func (r *reconciler) heed(ctx context.Context, t *tier) {
-	pause := func(d time.Duration) bool {
-		select {
-		case <-time.After(d):
-			return true
-		case <-ctx.Done():
-			return false
-		}
-	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-t.sw.TablesChanged():
-			if !pause(verdictDelay) {
-				return
-			}
-			r.Kick()
 		case <-t.sw.MACsMoved():
-			if !pause(macsDelay) {
+			r.Moved()
+		case <-t.sw.TablesChanged():
+			select {
+			case <-time.After(verdictDelay):
+				r.Kick()
+			case <-ctx.Done():
 				return
 			}
-			r.Moved()
 		}
 	}
 }

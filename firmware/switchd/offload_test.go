@@ -139,7 +139,7 @@ func TestOffload(t *testing.T) {
 			t.Errorf("%s is attached as %+v, %v", name, a, ok)
 		}
 	}
-	show("sw1 (bridge br0, chip s): bridged\n", "sw2 (bridge br0, chip s): bridged\n", "4094 pvid untagged", "0 addresses")
+	show("sw1 (bridge br0, chip s): bridged\n", "sw2 (bridge br0, chip s): bridged\n", "3071 pvid untagged", "0 addresses")
 	ops := b.ops
 	run()
 	if b.ops != ops {
@@ -211,7 +211,7 @@ func TestOffload(t *testing.T) {
 	show("sw1 (bridge br0, chip s): bridged\n")
 
 	// Addresses.
-	c.table = append(c.table, chip.KernelMAC{MAC: 0x020000000001, VID: 4094, Dev: "sw1"})
+	c.table = append(c.table, chip.KernelMAC{MAC: 0x020000000001, VID: 3071, Dev: "sw1"})
 	b.followMACs()
 	if text, err := b.fdbShow([]string{"br0"}); err != nil || !strings.Contains(text, "0  02:00:00:00:00:01  chip") {
 		t.Errorf("%v\n%s", err, text)

@@ -124,6 +124,7 @@ func (r *reconciler) run(ctx context.Context) {
 	kick := r.kick
 	var rested <-chan time.Time // when kicks are served again; nil: they are
 	var late <-chan time.Time   // when a nudge is to be served; nil: there is none
+	var macs <-chan time.Time   // the same for addresses that have moved
 	for {
 		select {
 		case <-ctx.Done():
@@ -140,6 +141,12 @@ func (r *reconciler) run(ctx context.Context) {
 			kick, rested = r.kick, nil
 			continue
 		case <-r.moved:
+			if macs == nil {
+				macs = time.After(macsDelay)
+			}
+			continue
+		case <-macs:
+			macs = nil
 			r.followMACs()
 			continue
 		case <-r.offload.again:

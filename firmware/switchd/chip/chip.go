@@ -201,6 +201,10 @@ func bridge(in *Input, b *wanted.Bridge, ports []*wanted.Port) Bridge {
 // NamePrefix begins the names of the devices that belong to this package's bridges and to nobody else.
 const NamePrefix = "weir-"
 
+// maxUntagged is the highest VID that may stand for VLAN 0. Above are those that drivers keep for themselves:
+// rocker from 3840 (rocker_ofdpa.c), net/dsa/tag_8021q.c from 3072, ocelot from 4000.
+const maxUntagged = 3071
+
 // vids returns the VIDs that rows of a bridge name, ascending, and one that none does.
 func vids(b *wanted.Bridge) (named []uint16, free uint16) {
 	set := map[uint16]bool{}
@@ -218,7 +222,7 @@ func vids(b *wanted.Bridge) (named []uint16, free uint16) {
 		named = append(named, v)
 	}
 	slices.Sort(named)
-	for free = 4094; free > 1 && set[free]; free-- {
+	for free = maxUntagged; free > 1 && set[free]; free-- {
 	}
 	return named, free
 }

@@ -26,7 +26,7 @@
 // # VLANs
 //
 // A kernel bridge has no VLAN 0, which is where Open vSwitch puts frames without a tag on a port
-// without one. On the bridge they have a VID that no row names (Bridge.Untagged): 4094, or the next below.
+// without one. On the bridge they have a VID that no row names (Bridge.Untagged): 3071, or the next below.
 //
 // A trunk of all VLANs has, on the chip, those that some row of the bridge names: a chip's table
 // of VLANs is small, and some drivers take a command for each. What is left out is said

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package rtchip carries out on the kernel what package chip has decided: it finds the ports of
+// switch chips (dsa/discover) and brings kernel bridges, their legs and MAC tables to what is wanted (dsa/bridge,
+// dsa/rtbridge). It decides nothing but how a wanted chip.Bridge is written as a bridge.State.
+//
+// Bridges and legs whose name begins with chip.NamePrefix are ours. As long as no port of a chip has
+// been seen, and none is there, nothing is read or changed.
+//
+// # Threads
+//
+// Chips belongs to one goroutine but for Watch, which has sockets of its own. The network namespace is that of
+// the thread that opens it, and of the one that calls Watch.
+package rtchip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/weirswitch/weir/dsa"
+	"github.com/weirswitch/weir/dsa/bridge"
+	"github.com/weirswitch/weir/dsa/discover"
+	"github.com/weirswitch/weir/dsa/rtbridge"
+	"github.com/weirswitch/weir/firmware/switchd/chip"
+)
+
+// Chips is the chips of a network namespace.
+type Chips struct {
+	now     func() time.Time
+	sysfs   string
+	reader  *discover.Reader
+	dev     *rtbridge.Kernel
+	sync    bridge.Syncer
+	scope   map[string]bool               // devices that are or were members
+	macs    map[string]map[key]chip.FDBOp // by kernel bridge: static entries that SetMAC has made
+	active  bool                          // a port of a chip has been seen
+	mu      sync.Mutex
+	topo    *dsa.Topology // nil: read it
+	watched bool          // Watch keeps topo fresh
+}
+
+type key struct {
+	mac uint64
+	vid uint16
+}
+
+// Open opens the network namespace of the calling thread. sysfs is where sysfs is mounted.
+func Open(sysfs string, now func() time.Time) (*Chips, error) {
+	c := &Chips{now: now, sysfs: sysfs, scope: map[string]bool{}, macs: map[string]map[key]chip.FDBOp{}}
+	var err error
+	if c.reader, err = discover.Open(sysfs); err != nil {
+		return nil, err
+	}
+	c.dev, err = rtbridge.Open(rtbridge.Scope{
+		Owned: func(name string) bool { return strings.HasPrefix(name, chip.NamePrefix) },
+		Port:  func(name string) bool { return c.scope[name] },
+	})
+	if err != nil {
+		return nil, errors.Join(err, c.reader.Close())
+	}
+	return c, nil
+}
+
+// Close frees what c holds. Bridges stay as they are.
+func (c *Chips) Close() error { return errors.Join(c.dev.Close(), c.reader.Close()) }
+
+// Watch follows the chips' ports and MAC tables until ctx ends: ports is called when some port has come, gone or
+// changed, macs when an address has.
+func (c *Chips) Watch(ctx context.Context, ports, macs func()) error {
+	r, err := discover.Open(c.sysfs)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	own, err := rtbridge.Open(rtbridge.Scope{Owned: func(string) bool { return false }, Port: func(string) bool { return false }})
+	if err != nil {
+		return err
+	}
+	defer own.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	failed := make(chan error, 2)
+	var wg sync.WaitGroup
+	follow := func(f func() error) {
+		wg.Go(func() {
+			failed <- f()
+			cancel()
+		})
+	}
+	follow(func() error {
+		return discover.Watch(ctx, r, func(t dsa.Topology, _ []dsa.Change) {
+			c.mu.Lock()
+			c.topo, c.watched = &t, true
+			c.mu.Unlock()
+			ports()
+		})
+	})
+	follow(func() error { return own.WatchMACs(ctx, func(bridge.MACEvent) { macs() }) })
+	wg.Wait()
+	c.mu.Lock()
+	c.topo = nil
+	c.watched = false
+	c.mu.Unlock()
+	return errors.Join(<-failed, <-failed)
+}
+
+// Ports returns the ports of chips that are there, by device.
+func (c *Chips) Ports() (map[string]chip.Port, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.topo == nil || !c.watched {
+		t, err := c.reader.Topology()
+		if err != nil {
+			return nil, fmt.Errorf("discover chips: %w", err)
+		}
+		c.topo = &t
+	}
+	out := map[string]chip.Port{}
+	for _, p := range c.topo.Ports {
+		if !p.OnChip() {
+			continue
+		}
+		c.active = true
+		out[p.Name] = chip.Port{Name: p.Name, Switch: p.Switch, Refused: refuses(&p)}
+	}
+	return out, nil
+}
+
+// refuses says why the driver of a port cannot bridge in the chip; "": nothing is known against it.
+func refuses(p *dsa.Port) string {
+	switch {
+	case p.Caps.Bridge == dsa.No:
+		return fmt.Sprintf("driver %s does not bridge in the chip (%s)", p.Driver, p.Caps.Source)
+	case p.Caps.VLAN == dsa.No:
+		return fmt.Sprintf("driver %s has no VLANs in the chip (%s)", p.Driver, p.Caps.Source)
+	}
+	return ""
+}
+
+// Prepare makes the kernel bridges with their legs. Members stay as they are.
+func (c *Chips) Prepare(want []chip.Bridge) error {
+	if !c.active {
+		return nil
+	}
+	have, err := c.dev.Read()
+	if err != nil {
+		return err
+	}
+	for _, b := range want {
+		if !slices.ContainsFunc(have.Bridges, func(h bridge.Bridge) bool { return h.Name == b.Name }) {
+			if _, err := c.dev.Apply(bridge.AddBridge{Name: b.Name, Ageing: b.Ageing}); err != nil {
+				return err
+			}
+		}
+		leg := bridge.Leg{Inner: b.Inner, Outer: b.Outer}
+		if !slices.Contains(have.Legs, leg) {
+			if _, err := c.dev.Apply(bridge.AddLeg{Leg: leg}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Apply makes the members and their VLANs, and deletes bridges that are not wanted. Ports that could not
+// be had are in refused, and their bridges are without them; notes are what the kernel took and the chip did not.
+func (c *Chips) Apply(want []chip.Bridge) (refused, notes map[string]string, err error) {
+	refused, notes = map[string]string{}, map[string]string{}
+	if !c.active {
+		return refused, notes, nil
+	}
+	clear(c.scope)
+	for _, b := range want {
+		for _, m := range b.Members {
+			c.scope[m.Name] = true
+		}
+		c.scope[b.Outer] = true
+	}
+	have, err := c.dev.Read()
+	if err != nil {
+		return refused, notes, err
+	}
+	for name := range c.macs {
+		if !slices.ContainsFunc(want, func(b chip.Bridge) bool { return b.Name == name }) {
+			delete(c.macs, name)
+		}
+	}
+	state := c.state(want, &have)
+	for range 2 { // with all ports, then without those that are refused
+		res, err := c.sync.Sync(c.dev, state, c.now())
+		if err != nil {
+			return refused, notes, err
+		}
+		for _, r := range res.Reasons {
+			add(notes, r.Device, r.String())
+		}
+		for _, f := range res.Failed {
+			if slices.Contains(res.Demote, f.Op.Device()) {
+				add(refused, f.Op.Device(), f.Text)
+			}
+		}
+		if len(res.Demote) == 0 {
+			break
+		}
+		state = state.Without(res.Demote...)
+	}
+	return refused, notes, nil
+}
+
+func add(m map[string]string, name, text string) {
+	if m[name] != "" {
+		text = m[name] + "; " + text
+	}
+	m[name] = text
+}
+
+// state writes want as bridge.State; what it leaves open is as it is.
+func (c *Chips) state(want []chip.Bridge, have *bridge.State) bridge.State {
+	var s bridge.State
+	for i := range want {
+		b := &want[i]
+		s.Bridges = append(s.Bridges, bridge.Bridge{
+			Name: b.Name, Up: true, VLANFiltering: true, Ageing: b.Ageing,
+			// The VLANs of the bridge itself are those that chips hand to the CPU, where the leg is.
+			VLANs: vlans(b.Leg),
+		})
+		s.Legs = append(s.Legs, bridge.Leg{Inner: b.Inner, Outer: b.Outer})
+		s.Ports = append(s.Ports, bridge.Port{
+			Name: b.Inner, Master: b.Name, Up: true, MTU: b.MTU, Flags: bridge.DefaultFlags(), VLANs: vlans(b.Leg),
+		})
+		outer := bridge.Port{Name: b.Outer, MTU: b.MTU, Up: true}
+		if p := have.PortByName(b.Outer); p != nil {
+			outer.Up = p.Up
+		}
+		s.Ports = append(s.Ports, outer)
+		for _, m := range b.Members {
+			p := bridge.Port{Name: m.Name, Master: b.Name, Up: true, Flags: bridge.DefaultFlags(), VLANs: vlans(m.VLANs)}
+			if h := have.PortByName(m.Name); h != nil {
+				p.Up = h.Up // who sets a device down is not overruled
+			}
+			s.Ports = append(s.Ports, p)
+		}
+		has := map[uint16]bool{}
+		for _, v := range b.Leg {
+			has[v.VID] = true
+		}
+		for k, o := range c.macs[b.Name] {
+			if has[k.vid] {
+				s.FDB = append(s.FDB, bridge.FDBEntry{Bridge: b.Name, VID: k.vid, MAC: macOf(k.mac), Port: o.Dev})
+			} else {
+				delete(c.macs[b.Name], k)
+			}
+		}
+	}
+	s.Sort()
+	return s
+}
+
+func vlans(vs []chip.VLAN) (out []bridge.VLAN) {
+	for _, v := range vs {
+		out = append(out, bridge.VLAN{VID: v.VID, PVID: v.PVID, Untagged: v.Untagged})
+	}
+	return out
+}
+
+// MACs returns the MAC table of a kernel bridge.
+func (c *Chips) MACs(b *chip.Bridge) ([]chip.KernelMAC, error) {
+	table, err := c.dev.MACs(b.Name)
+	if err != nil {
+		return nil, err
+	}
+	var out []chip.KernelMAC
+	for _, e := range table {
+		if e.Owner == bridge.OwnerLocal || e.VID == 0 || e.Port == e.Bridge {
+			continue
+		}
+		out = append(out, chip.KernelMAC{MAC: number(e.MAC), VID: e.VID, Dev: e.Port, Own: e.Owner == bridge.OwnerStatic})
+	}
+	return out, nil
+}
+
+// SetMAC makes or deletes a static entry.
+func (c *Chips) SetMAC(b *chip.Bridge, o chip.FDBOp) error {
+	e := bridge.FDBEntry{Bridge: b.Name, VID: o.VID, MAC: macOf(o.MAC), Port: o.Dev}
+	mine := c.macs[b.Name]
+	if mine == nil {
+		mine = map[key]chip.FDBOp{}
+		c.macs[b.Name] = mine
+	}
+	if !o.Delete {
+		if _, err := c.dev.Apply(bridge.SetFDB{Entry: e}); err != nil {
+			return err
+		}
+		mine[key{o.MAC, o.VID}] = o
+		return nil
+	}
+	delete(mine, key{o.MAC, o.VID})
+	if o.Dev != b.Inner {
+		// What a chip has learned, drivers let go of only if it is somebody's static entry
+		// (net/bridge/br_switchdev.c: added_by_user).
+		if _, err := c.dev.Apply(bridge.SetFDB{Entry: e}); err != nil {
+			return err
+		}
+	}
+	_, err := c.dev.Apply(bridge.DelFDB{Entry: e})
+	return err
+}
+
+// Flush makes the members of a bridge forget what they have learned.
+func (c *Chips) Flush(b *chip.Bridge) error {
+	var errs []error
+	for _, m := range b.Members {
+		errs = append(errs, c.dev.Flush(m.Name))
+	}
+	return errors.Join(errs...)
+}
+
+func macOf(m uint64) bridge.MAC {
+	return bridge.MAC{byte(m >> 40), byte(m >> 32), byte(m >> 24), byte(m >> 16), byte(m >> 8), byte(m)}
+}
+
+func number(m bridge.MAC) (n uint64) {
+	for _, b := range m {
+		n = n<<8 | uint64(b)
+	}
+	return n
+}

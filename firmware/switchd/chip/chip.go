@@ -199,7 +199,7 @@ func bridge(in *Input, b *wanted.Bridge, ports []*wanted.Port) Bridge {
 }
 
 // NamePrefix begins the names of the devices that belong to this package's bridges and to nobody else.
-const NamePrefix = "weir-"
+const NamePrefix = "wchip-"
 
 // maxUntagged is the highest VID that may stand for VLAN 0. Above are those that drivers keep for themselves:
 // rocker from 3840 (rocker_ofdpa.c), net/dsa/tag_8021q.c from 3072, ocelot from 4000.

@@ -66,12 +66,12 @@ port c of br0, chip sw1: bridged
 port d of br0, chip sw1: standalone (because)
 port e of br0, chip sw1: standalone (other_config:priority-tags is beyond the chip)
 port f of br0, chip sw1: bridged
-bridge weir-b01020304 for br0, leg weir-i01020304-weir-o01020304, untagged 3071, ageing 5m0s, mtu 9000
+bridge wchip-b01020304 for br0, leg wchip-i01020304-wchip-o01020304, untagged 3071, ageing 5m0s, mtu 9000
   a: 10, 20, 30, 99, 3071 pvid untagged, 4094
   b: 10 pvid untagged
   c: 10, 20 pvid untagged, 30
   f: 3071 pvid untagged, 4094
-  weir-i01020304: 10, 20, 30, 99, 3071, 4094
+  wchip-i01020304: 10, 20, 30, 99, 3071, 4094
   note: trunks of all VLANs have on the chip those that a row of the bridge names: 10,20,30,99,4094
 `
 	if a.String() != want || !again.IsZero() {

@@ -3,6 +3,7 @@
 package main_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -192,6 +193,31 @@ func TestE2EStart(t *testing.T) {
 		}
 		if left, _ := filepath.Glob(filepath.Join(run, "*")); len(left) > 0 {
 			t.Errorf("%v left %v", c.args, left)
+		}
+	}
+}
+
+// Who may not make a switch is told so before anything is made.
+func TestE2EUnprivileged(t *testing.T) {
+	if *stock {
+		t.Skip("about our daemon")
+	}
+	needs(t, "setpriv")
+	for _, tt := range []struct{ keep, lacks string }{
+		{"-all", "CAP_NET_ADMIN, CAP_SYS_ADMIN"},
+		{"-all,+net_admin", ": CAP_SYS_ADMIN"},
+		{"-net_admin", ": CAP_NET_ADMIN"},
+	} {
+		dir := t.TempDir()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // for one that starts
+		out, err := exec.CommandContext(ctx, "setpriv", "--inh-caps=-all", "--bounding-set="+tt.keep,
+			weirBinary, "switchd", "--rundir", filepath.Join(dir, "run"), "--db", filepath.Join(dir, "db", "conf.db")).CombinedOutput()
+		cancel()
+		if err == nil || !strings.Contains(string(out), "root") || !strings.Contains(string(out), tt.lacks+" is missing") {
+			t.Errorf("%s: %v, %q; want that %s is missing", tt.keep, err, out, tt.lacks)
+		}
+		if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) > 0 {
+			t.Errorf("%s: %v was made", tt.keep, left)
 		}
 	}
 }

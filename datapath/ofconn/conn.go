@@ -86,6 +86,7 @@ type Conn struct {
 	id      uint16
 	// Packet-ins: those in queue, and those that the limits hold back (nil: no rate limit).
 	limits     PacketInLimits
+	noAsync    bool
 	pinsQueued int
 	pins       *pinSched
 	pinTimer   bool // servePins will be called
@@ -107,16 +108,16 @@ func newConn(s *Switch, nc net.Conn, kind Kind, name string) *Conn {
 	if sc, ok := nc.(syscall.Conn); ok {
 		c.raw, _ = sc.SyscallConn()
 	}
-	c.limit(PacketInLimits{})
+	c.agree(Terms{})
 	if kind == Primary {
 		c.missLen = defaultMissLen
 	}
 	return c
 }
 
-// limit sets the limits of packet-ins; the connection is not running yet.
-func (c *Conn) limit(l PacketInLimits) {
-	c.limits = l.withDefaults()
+// agree sets the terms; the connection is not running yet.
+func (c *Conn) agree(t Terms) {
+	c.noAsync, c.limits = t.NoAsync, t.PacketIns.withDefaults()
 	if c.limits.Rate > 0 {
 		c.pins = newPinSched(c.limits)
 	}
@@ -313,6 +314,8 @@ func (c *Conn) writer() {
 const writeChunk = 64 << 10
 
 func (c *Conn) write(b []byte) error {
+	// A deadline that passes while nothing is written would refuse tryWrite.
+	defer c.nc.SetWriteDeadline(time.Time{})
 	for len(b) > 0 {
 		n := min(len(b), writeChunk)
 		c.nc.SetWriteDeadline(time.Now().Add(c.sw.opt.Stall))
@@ -462,7 +465,9 @@ func (c *Conn) negotiate(f *framer) error {
 			c.proto.Version = ours.Max()
 		}
 	}
-	c.async = defaultAsync(c.proto.Version)
+	if !c.noAsync {
+		c.async = defaultAsync(c.proto.Version)
+	}
 	c.mu.Unlock()
 	if v == 0 {
 		text := fmt.Sprintf("We support %s, you support %s, no common versions.", versionsText(ours), versionsText(h.Versions))

@@ -7,6 +7,15 @@ import (
 	"time"
 )
 
+// Terms are what the configuration says of a connection, or of those that come to a
+// listener.
+type Terms struct {
+	PacketIns PacketInLimits
+	// NoAsync: it begins with an empty asynchronous configuration, and gets what it asks
+	// for by SetAsync or Nicira's (Controller:enable_async_messages).
+	NoAsync bool
+}
+
 // PacketInLimits hold back packet-ins of one connection (ovs-vswitchd.conf.db(5), Controller). Zero values
 // mean the defaults.
 type PacketInLimits struct {

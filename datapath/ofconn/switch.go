@@ -211,9 +211,9 @@ func (s *Switch) remove(c *Conn) {
 }
 
 // run serves nc to its end.
-func (s *Switch) run(nc net.Conn, kind Kind, name string, pins PacketInLimits, connected func(*Conn)) error {
+func (s *Switch) run(nc net.Conn, kind Kind, name string, t Terms, connected func(*Conn)) error {
 	c := newConn(s, nc, kind, name)
-	c.limit(pins)
+	c.agree(t)
 	if !s.add(c) {
 		nc.Close()
 		return errors.New("too many connections")
@@ -241,12 +241,11 @@ func (l *Listener) Close() {
 // "ptcp:6653:127.0.0.1", "pssl:6653". pssl: without keys listens and refuses
 // handshakes until there are some.
 func (s *Switch) Listen(kind Kind, target string) (*Listener, error) {
-	return s.ListenLimited(kind, target, PacketInLimits{})
+	return s.ListenOn(kind, target, Terms{})
 }
 
-// ListenLimited is Listen with limits for the packet-ins of each connection that
-// comes this way.
-func (s *Switch) ListenLimited(kind Kind, target string, pins PacketInLimits) (*Listener, error) {
+// ListenOn is Listen with terms for each connection that comes this way.
+func (s *Switch) ListenOn(kind Kind, target string, t Terms) (*Listener, error) {
 	addr, err := stream.Parse(target, DefaultPort)
 	if err == nil && !addr.Passive {
 		err = errors.New("not a passive connection")
@@ -270,7 +269,7 @@ func (s *Switch) ListenLimited(kind Kind, target string, pins PacketInLimits) (*
 	go func() {
 		defer s.wg.Done()
 		defer close(l.done)
-		s.accept(ctx, nl, kind, target, pins)
+		s.accept(ctx, nl, kind, target, t)
 	}()
 	return l, nil
 }
@@ -278,7 +277,7 @@ func (s *Switch) ListenLimited(kind Kind, target string, pins PacketInLimits) (*
 // acceptPause is how long a listener rests after an error (no descriptors left).
 const acceptPause = 100 * time.Millisecond
 
-func (s *Switch) accept(ctx context.Context, l net.Listener, kind Kind, target string, pins PacketInLimits) {
+func (s *Switch) accept(ctx context.Context, l net.Listener, kind Kind, target string, t Terms) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for {
@@ -312,7 +311,7 @@ func (s *Switch) accept(ctx context.Context, l net.Listener, kind Kind, target s
 			defer wg.Done()
 			stop := context.AfterFunc(ctx, func() { nc.Close() })
 			defer stop()
-			if err := s.run(nc, kind, name, pins, func(*Conn) {}); err != nil && ctx.Err() == nil {
+			if err := s.run(nc, kind, name, t, func(*Conn) {}); err != nil && ctx.Err() == nil {
 				s.limit.Log(s.log, s.opt.Now(), slog.LevelInfo, "connection ended", "conn", name, "err", err)
 			}
 		}()
@@ -323,18 +322,18 @@ func (s *Switch) accept(ctx context.Context, l net.Listener, kind Kind, target s
 type ControllerOptions struct {
 	MaxBackoff time.Duration // between attempts; default 8 s
 	Probe      time.Duration // inactivity probe; 0: none
-	PacketIns  PacketInLimits
+	Terms      Terms
 }
 
 // Controller keeps a connection to a controller.
 type Controller struct {
 	Target string
 
-	s    *Switch
-	addr stream.Addr
-	pins PacketInLimits
-	stop context.CancelFunc
-	done chan struct{}
+	s     *Switch
+	addr  stream.Addr
+	terms Terms
+	stop  context.CancelFunc
+	done  chan struct{}
 
 	mu   sync.Mutex
 	m    *reconnect.Machine
@@ -354,7 +353,7 @@ func (s *Switch) Connect(target string, o ControllerOptions) (*Controller, error
 	addr.DSCP = stream.DefaultDSCP
 	ctx, stop := context.WithCancel(s.ctx)
 	c := &Controller{
-		Target: target, s: s, addr: addr, pins: o.PacketIns, stop: stop, done: make(chan struct{}),
+		Target: target, s: s, addr: addr, terms: o.Terms, stop: stop, done: make(chan struct{}),
 		m: reconnect.New(s.opt.Now(), reconnect.Options{MaxBackoff: o.MaxBackoff, Probe: o.Probe}),
 	}
 	s.wg.Add(1)
@@ -494,5 +493,5 @@ func (c *Controller) attempt(ctx context.Context, up chan<- *Conn) error {
 	}
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	defer stop()
-	return c.s.run(nc, Primary, c.Target, c.pins, func(conn *Conn) { up <- conn })
+	return c.s.run(nc, Primary, c.Target, c.terms, func(conn *Conn) { up <- conn })
 }

@@ -230,17 +230,14 @@ func (b *bridges) serve(br *ofBridge, want []wanted.Controller, now time.Time) {
 		if r.active != nil || r.listener != nil {
 			continue
 		}
-		pins := ofconn.PacketInLimits{Rate: w.Rate, Burst: w.Burst, Queue: w.Queue}
+		terms := ofconn.Terms{PacketIns: ofconn.PacketInLimits{Rate: w.Rate, Burst: w.Burst, Queue: w.Queue}, NoAsync: w.NoAsync}
 		err := allowed(w.Target, b.cfg.RunDir, br.name)
 		switch {
 		case err != nil:
 		case w.Service:
-			r.listener, err = br.sw.ListenLimited(ofconn.Service, w.Target, pins)
+			r.listener, err = br.sw.ListenOn(ofconn.Service, w.Target, terms)
 		default:
-			r.active, err = br.sw.Connect(w.Target, ofconn.ControllerOptions{
-				MaxBackoff: w.MaxBackoff, Probe: w.Probe,
-				PacketIns: pins,
-			})
+			r.active, err = br.sw.Connect(w.Target, ofconn.ControllerOptions{MaxBackoff: w.MaxBackoff, Probe: w.Probe, Terms: terms})
 		}
 		if err == nil {
 			r.err = ""

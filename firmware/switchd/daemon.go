@@ -59,6 +59,9 @@ const exitWait = 10 * time.Second
 // Run is the daemon. It returns when ctx ends or somebody tells it to exit, with
 // everything taken down.
 func Run(ctx context.Context, cfg Config) (err error) {
+	if err := privileged(); err != nil {
+		return err
+	}
 	log := cfg.Log.Logger("main")
 	ctx, exit := context.WithCancel(ctx)
 	defer exit()

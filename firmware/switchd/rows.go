@@ -45,7 +45,7 @@ func (r *reader) bridge(v view) wanted.BridgeRow {
 			ID: c.id, Target: c.text("target"), Type: c.text("type"),
 			InactivityProbe: c.optional("inactivity_probe"), MaxBackoff: c.optional("max_backoff"),
 			RateLimit: c.optional("controller_rate_limit"), BurstLimit: c.optional("controller_burst_limit"),
-			QueueSize: c.optional("controller_queue_size"),
+			QueueSize: c.optional("controller_queue_size"), NoAsync: c.is("enable_async_messages", false),
 		})
 	}
 	b.Tables = r.tables(v.get("flow_tables"))
@@ -109,6 +109,12 @@ func (v view) text(column string) string {
 		return ""
 	}
 	return d.Key(0).Str()
+}
+
+// is reports whether an optional boolean is there and has this value.
+func (v view) is(column string, value bool) bool {
+	d := v.get(column)
+	return d.Len() == 1 && d.Key(0).Bool() == value
 }
 
 func (v view) integer(column string) int64 {

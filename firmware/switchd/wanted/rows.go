@@ -60,6 +60,7 @@ type ControllerRow struct {
 	RateLimit       *int64 // packet-ins a second
 	BurstLimit      *int64 // packet-ins
 	QueueSize       *int64 // packet-ins
+	NoAsync         bool   // enable_async_messages=false
 }
 
 // TableRow is a row of the table Flow_Table.

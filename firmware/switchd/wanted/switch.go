@@ -137,6 +137,7 @@ type Controller struct {
 	MaxBackoff time.Duration
 	// Packet-ins: a second (0: any number), at once, waiting (0: the default).
 	Rate, Burst, Queue int
+	NoAsync            bool // starts with an empty asynchronous configuration
 }
 
 // Port is a wanted port.
@@ -285,7 +286,7 @@ func tables(rows map[int64]TableRow) map[uint8]Table {
 }
 
 func controller(r ControllerRow) Controller {
-	c := Controller{ID: r.ID, Target: r.Target, Probe: defaultProbe, MaxBackoff: defaultMaxBackoff}
+	c := Controller{ID: r.ID, Target: r.Target, Probe: defaultProbe, MaxBackoff: defaultMaxBackoff, NoAsync: r.NoAsync}
 	switch r.Type {
 	case "service":
 		c.Service = true
@@ -459,6 +460,9 @@ func (s *Switch) String() string {
 			fmt.Fprintf(&b, "  controller %s %s probe %v backoff %v", c.Target, role, c.Probe, c.MaxBackoff)
 			if c.Rate != 0 || c.Burst != 0 || c.Queue != 0 {
 				fmt.Fprintf(&b, " packet-ins %d/s burst %d queue %d", c.Rate, c.Burst, c.Queue)
+			}
+			if c.NoAsync {
+				b.WriteString(" no-async")
 			}
 			b.WriteByte('\n')
 		}

@@ -71,13 +71,13 @@ bridge ok bpf
 		{"columns of a bridge", rows(BridgeRow{ID: id(2), Name: "b", FailMode: "secure", Protocols: []string{"OpenFlow13", "OpenFlow10"},
 			OtherConfig: map[string]string{"datapath-id": "0x00000000000000ff", "hwaddr": "02:00:00:00:00:01", "mac-aging-time": "1", "mac-table-size": "x", "forward-bpdu": "true"},
 			Controllers: []ControllerRow{{Target: "tcp:10.0.0.1"}, {Target: "ptcp:6653", InactivityProbe: ptr(0), MaxBackoff: ptr(2000)}, {Target: "unix:/x", InactivityProbe: ptr(500),
-				RateLimit: ptr(1000), BurstLimit: ptr(30), QueueSize: ptr(7)}},
+				RateLimit: ptr(1000), BurstLimit: ptr(30), QueueSize: ptr(7), NoAsync: true}},
 			Tables: map[int64]TableRow{0: {Name: "in", FlowLimit: ptr(9), OverflowPolicy: "evict", Groups: []string{"NXM_OF_IN_PORT[]"}}, 3: {}, 254: {}}}), `
 switch next_cfg 4
 bridge b bpf secure dpid 00000000000000ff hwaddr 02:00:00:00:00:01 mac 15s 8192 forward-bpdu protocols OpenFlow10,OpenFlow13
   controller ptcp:6653 service probe 0s backoff 2s
   controller tcp:10.0.0.1 primary probe 5s backoff 8s
-  controller unix:/x primary probe 1s backoff 8s packet-ins 1000/s burst 30 queue 7
+  controller unix:/x primary probe 1s backoff 8s packet-ins 1000/s burst 30 queue 7 no-async
   table 0 {Name:in Limited:true Limit:9 Evict:true Groups:[NXM_OF_IN_PORT[]]}
   table 3 {Name: Limited:false Limit:0 Evict:false Groups:[]}
   port b trunk

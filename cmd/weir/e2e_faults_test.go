@@ -37,7 +37,7 @@ func TestE2EFailStandalone(t *testing.T) {
 		if got := r.get("controller", "br0", "is_connected"); got != "false" {
 			t.Errorf("is_connected: %s", got)
 		}
-		if got := r.get("controller", "br0", "status"); !strings.Contains(got, "state=") || !strings.Contains(got, "refused") {
+		if got := r.get("controller", "br0", "status"); !strings.Contains(got, "state=") || !strings.Contains(got, "Connection refused") {
 			t.Errorf("status: %s", got)
 		}
 		// Without the controller the bridge is a plain switch.

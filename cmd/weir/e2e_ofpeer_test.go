@@ -98,6 +98,28 @@ func (p *ofPeer) raw() ([]byte, error) {
 	return b, err
 }
 
+// role asks for a role and returns the request's transaction id.
+func (p *ofPeer) role(role openflow.Role) (xid uint32) {
+	p.t.Helper()
+	p.send(77, &openflow.RoleRequest{Role: role})
+	return 77
+}
+
+// serve answers echo requests until the connection ends.
+func (p *ofPeer) serve() {
+	for {
+		b, err := p.raw()
+		if err != nil {
+			return
+		}
+		if m, err := openflow.Decode(b, p.p); err == nil {
+			if m, ok := m.(*openflow.EchoRequest); ok {
+				p.Write(p.encode(openflow.ParseHeader(b).XID, &openflow.EchoReply{Data: m.Data}))
+			}
+		}
+	}
+}
+
 // until reads to the message with transaction id xid and returns it, and how many
 // packet-ins came before; other requests of the switch are answered.
 func (p *ofPeer) until(xid uint32) (m openflow.Message, pins int) {

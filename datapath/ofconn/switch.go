@@ -3,13 +3,16 @@
 package ofconn
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/weirswitch/weir/datapath/openflow"
@@ -335,9 +338,10 @@ type Controller struct {
 	stop  context.CancelFunc
 	done  chan struct{}
 
-	mu   sync.Mutex
-	m    *reconnect.Machine
-	conn *Conn
+	mu      sync.Mutex
+	m       *reconnect.Machine
+	conn    *Conn
+	lastErr error
 }
 
 // Connect keeps a primary connection to target ("tcp:10.0.0.1:6653",
@@ -371,11 +375,14 @@ func (c *Controller) Close() {
 	<-c.done
 }
 
-// Status returns the state with its times, for the Controller table.
+// Status returns the state with its times, for the Controller table. As in stock, the
+// last error is told also when the connection is there again.
 func (c *Controller) Status() reconnect.Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.m.Status(c.s.opt.Now())
+	st := c.m.Status(c.s.opt.Now())
+	st.LastError = c.lastErr
+	return st
 }
 
 // Conn returns the connection, nil if there is none.
@@ -437,7 +444,7 @@ func (c *Controller) run(ctx context.Context) {
 			case <-up:
 			default:
 			}
-			c.down(errors.New("no response"))
+			c.down(fmt.Errorf("no response: %w", syscall.ETIMEDOUT))
 			continue
 		}
 		var timer <-chan time.Time
@@ -465,10 +472,13 @@ func (c *Controller) run(ctx context.Context) {
 	}
 }
 
+// down notes that the connection ended or the attempt failed, for err; nil: the
+// controller closed it, which its status calls io.EOF.
 func (c *Controller) down(err error) {
 	c.mu.Lock()
 	c.conn = nil
-	c.m.Disconnected(c.s.opt.Now(), err)
+	c.lastErr = cmp.Or(err, io.EOF)
+	c.m.Disconnected(c.s.opt.Now(), c.lastErr)
 	c.mu.Unlock()
 	if err != nil {
 		c.s.limit.Log(c.s.log, c.s.opt.Now(), slog.LevelInfo, "controller", "target", c.Target, "err", err)

@@ -6,12 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/weirswitch/weir/datapath/ofconn"
@@ -332,7 +335,7 @@ func (b *bridges) status(now time.Time) []wanted.ControllerStatus {
 	var list []wanted.ControllerStatus
 	for _, name := range slices.Sorted(maps.Keys(b.all)) {
 		for id, r := range b.all[name].remotes {
-			s := wanted.ControllerStatus{ID: id, Since: -1}
+			s := wanted.ControllerStatus{ID: id, SinceConnect: -1, SinceDisconnect: -1}
 			switch {
 			case r.err != "":
 				s.State, s.LastError = "VOID", r.err
@@ -349,15 +352,17 @@ func (r *ofRemote) fill(s *wanted.ControllerStatus) {
 	st := r.active.Status()
 	s.Connected, s.State = st.Connected, st.State.String()
 	if st.LastError != nil {
-		s.LastError = reason(st.LastError)
+		s.LastError = lastError(st.LastError)
+	}
+	if st.SinceConnect >= 0 {
+		s.SinceConnect = int64(st.SinceConnect / time.Second)
+	}
+	if st.SinceDisconnect >= 0 {
+		s.SinceDisconnect = int64(st.SinceDisconnect / time.Second)
 	}
 	if !st.Connected {
-		if st.SinceDisconnect >= 0 {
-			s.Since = int64(st.SinceDisconnect / time.Second)
-		}
 		return
 	}
-	s.Since = int64(st.SinceConnect / time.Second)
 	s.Role = "other"
 	if c := r.active.Conn(); c != nil {
 		switch c.Role() {
@@ -367,6 +372,19 @@ func (r *ofRemote) fill(s *wanted.ControllerStatus) {
 			s.Role = "slave"
 		}
 	}
+}
+
+// lastError is err in the words of stock's status columns: those of the C library.
+func lastError(err error) string {
+	var no syscall.Errno
+	switch {
+	case errors.Is(err, io.EOF):
+		return "End of file"
+	case errors.As(err, &no):
+		text := no.Error()
+		return strings.ToUpper(text[:1]) + text[1:]
+	}
+	return reason(err)
 }
 
 // close ends all connections.

@@ -33,8 +33,9 @@ type ControllerStatus struct {
 	Connected bool
 	Role      string // "other", "master", "slave"; "" when not connected
 	State     string // "VOID", "BACKOFF", "CONNECTING", "ACTIVE", "IDLE"
-	Since     int64  // seconds in that state (connected or not); below 0: never was
-	LastError string
+	// Seconds since it last was connected and disconnected; below 0: never.
+	SinceConnect, SinceDisconnect int64
+	LastError                     string
 }
 
 // About is what the daemon tells about itself in the Open_vSwitch row.
@@ -214,12 +215,11 @@ func ControllerColumns(s ControllerStatus) []Column {
 	if s.State != "" {
 		status["state"] = s.State
 	}
-	if s.Since >= 0 && s.State != "" {
-		if s.Connected {
-			status["sec_since_connect"] = fmt.Sprint(s.Since)
-		} else {
-			status["sec_since_disconnect"] = fmt.Sprint(s.Since)
-		}
+	if s.SinceConnect >= 0 {
+		status["sec_since_connect"] = fmt.Sprint(s.SinceConnect)
+	}
+	if s.SinceDisconnect >= 0 {
+		status["sec_since_disconnect"] = fmt.Sprint(s.SinceDisconnect)
 	}
 	if s.LastError != "" {
 		status["last_error"] = s.LastError

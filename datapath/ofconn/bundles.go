@@ -22,14 +22,10 @@ type bundles struct {
 // bundled answers what builds a bundle; it reports whether it did. A commit becomes an
 // *openflow.Bundle, which the handler answers.
 func (c *Conn) bundled(r *Request) bool {
-	b := &c.bundles
 	now := c.sw.opt.Now()
 	switch m := r.Msg.(type) {
 	case *openflow.BundleControl:
-		b.mu.Lock()
-		reply, commit, err := b.table.Control(m, r.Raw, now)
-		c.watchBundles()
-		b.mu.Unlock()
+		reply, commit, err := c.control(m, r.Raw, now)
 		switch {
 		case err != nil:
 			c.Reply(r, &openflow.Error{Kind: ofp.KindOf(err)})
@@ -45,10 +41,7 @@ func (c *Conn) bundled(r *Request) bool {
 			err = c.sw.opt.Check(m.Msg)
 		}
 		if err == nil {
-			b.mu.Lock()
-			err = b.table.Add(m, r.Raw, now)
-			c.watchBundles()
-			b.mu.Unlock()
+			err = c.add(m, r.Raw, now)
 		}
 		if err != nil {
 			c.Reply(r, &openflow.Error{Kind: ofp.KindOf(err)})
@@ -57,6 +50,21 @@ func (c *Conn) bundled(r *Request) bool {
 		return false
 	}
 	return true
+}
+
+// control and add are those of the table, with the timer set.
+func (c *Conn) control(m *openflow.BundleControl, raw []byte, now time.Time) (*openflow.BundleControl, [][]byte, error) {
+	c.bundles.mu.Lock()
+	defer c.bundles.mu.Unlock()
+	defer c.watchBundles()
+	return c.bundles.table.Control(m, raw, now)
+}
+
+func (c *Conn) add(m *openflow.BundleAdd, raw []byte, now time.Time) error {
+	c.bundles.mu.Lock()
+	defer c.bundles.mu.Unlock()
+	defer c.watchBundles()
+	return c.bundles.table.Add(m, raw, now)
 }
 
 // watchBundles keeps the timer while there are bundles. b.mu is held.
@@ -74,12 +82,16 @@ func (c *Conn) watchBundles() {
 // expireBundles ends the bundles that are idle. The next look is when the earliest of the others
 // could be: within another period, so that a bundle lives at most twice as long.
 func (c *Conn) expireBundles() {
+	defer c.contain()
 	b := &c.bundles
-	b.mu.Lock()
-	b.timer = nil
-	gone := b.table.Expire(c.sw.opt.Now())
-	c.watchBundles()
-	b.mu.Unlock()
+	expire := func() [][]byte {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.timer = nil
+		defer c.watchBundles()
+		return b.table.Expire(c.sw.opt.Now())
+	}
+	gone := expire()
 	for _, raw := range gone {
 		c.Reply(&Request{XID: openflow.ParseHeader(raw).XID, Raw: raw}, &openflow.Error{Kind: ofp.BFCTimeout})
 	}

@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -40,7 +39,9 @@ type Request struct {
 	Raw []byte
 }
 
-// Handler is what the consumer of connections writes.
+// Handler is what the consumer of connections writes. A panic in it ends its connection,
+// unless the value has a method Torn(): then what is behind the Handler is not whole any
+// more, and the panic ends the process.
 type Handler interface {
 	// Connected is called once the version is negotiated, before any Handle.
 	Connected(c *Conn)
@@ -216,135 +217,6 @@ func (c *Conn) send(xid uint32, m openflow.Message, async bool) bool {
 	return c.push(b, async)
 }
 
-func (c *Conn) push(b []byte, async bool) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return false
-	}
-	if async && c.queued+len(b) > c.sw.opt.Queue {
-		c.dropped.Add(1)
-		return false
-	}
-	if c.raw != nil && len(c.queue) == 0 && !c.busy {
-		n := len(b)
-		b = c.tryWrite(b)
-		switch {
-		case len(b) == 0:
-			c.sent.Add(1)
-			if len(c.queue) > 0 || c.closed { // somebody came meanwhile
-				c.cond.Broadcast()
-			}
-			return true
-		case len(b) < n && len(c.queue) > 0: // its rest comes before what came meanwhile
-			c.queue = slices.Insert(c.queue, 0, item{b: b})
-			c.queued += len(b)
-			c.cond.Broadcast()
-			return true
-		}
-	}
-	c.queue = append(c.queue, item{b: b})
-	c.queued += len(b)
-	c.cond.Broadcast()
-	return true
-}
-
-// tryWrite writes what the transport takes of b without waiting and returns the rest.
-// c.mu is held; it is given up meanwhile, with c.busy set. A failure is
-// left to the writer, who meets it again.
-func (c *Conn) tryWrite(b []byte) []byte {
-	c.busy = true
-	c.mu.Unlock()
-	n := 0
-	_ = c.raw.Write(func(fd uintptr) bool {
-		n, _ = syscall.Write(int(fd), b)
-		return true
-	})
-	c.mu.Lock()
-	c.busy = false
-	return b[max(n, 0):]
-}
-
-// writer sends what is queued until the connection is closed and, after a
-// close without an error of the transport, what is left.
-func (c *Conn) writer() {
-	var joined []byte
-	for {
-		c.mu.Lock()
-		for (len(c.queue) == 0 || c.busy) && !c.closed {
-			c.cond.Wait()
-		}
-		if c.closed {
-			c.mu.Unlock()
-			return
-		}
-		// Small messages go out together.
-		b, n := c.queue[0].b, 1
-		if len(c.queue) > 1 && len(b) < writeChunk {
-			joined = joined[:0]
-			for n = 0; n < len(c.queue) && len(joined)+len(c.queue[n].b) <= writeChunk; n++ {
-				joined = append(joined, c.queue[n].b...)
-			}
-			b = joined
-		}
-		c.mu.Unlock()
-		if err := c.write(b); err != nil {
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				err = fmt.Errorf("the peer takes nothing for %v", c.sw.opt.Stall)
-			}
-			c.Close(fmt.Errorf("write: %w", err))
-			return
-		}
-		c.sent.Add(uint64(n))
-		c.mu.Lock()
-		for _, i := range c.queue[:n] {
-			if i.pin {
-				c.pinsQueued--
-			}
-		}
-		clear(c.queue[:n])
-		c.queue = c.queue[n:]
-		c.queued -= len(b)
-		c.cond.Broadcast()
-		c.mu.Unlock()
-	}
-}
-
-// writeChunk is how much must go out within Options.Stall.
-const writeChunk = 64 << 10
-
-func (c *Conn) write(b []byte) error {
-	// A deadline that passes while nothing is written would refuse tryWrite.
-	defer c.nc.SetWriteDeadline(time.Time{})
-	for len(b) > 0 {
-		n := min(len(b), writeChunk)
-		c.nc.SetWriteDeadline(time.Now().Add(c.sw.opt.Stall))
-		if _, err := c.nc.Write(b[:n]); err != nil {
-			return err
-		}
-		b = b[n:]
-	}
-	return nil
-}
-
-// waitRoom blocks until the queue is below its bound.
-func (c *Conn) waitRoom() {
-	c.mu.Lock()
-	for c.queued > c.sw.opt.Queue && !c.closed {
-		c.cond.Wait()
-	}
-	c.mu.Unlock()
-}
-
-// drain blocks until everything is sent, so that a last error goes out.
-func (c *Conn) drain() {
-	c.mu.Lock()
-	for (len(c.queue) > 0 || c.busy) && !c.closed {
-		c.cond.Wait()
-	}
-	c.mu.Unlock()
-}
-
 // framer cuts the stream into messages; it survives read deadlines.
 type framer struct {
 	nc   net.Conn
@@ -401,17 +273,23 @@ func (f *framer) next() ([]byte, error) {
 // run serves the connection until it ends and returns why; connected is called
 // when the version is negotiated.
 func (c *Conn) run(connected func()) (err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer c.contain()
+		c.writer()
+	}()
 	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-			c.log.Error("panic in a connection", "panic", p, "stack", string(debug.Stack()))
-		}
+		c.Close(err)
+		<-done
 		err = c.reason(err)
 	}()
-	done := make(chan struct{})
-	go func() { c.writer(); close(done) }()
-	defer func() { c.Close(err); <-done }()
+	return c.talk(connected)
+}
 
+// talk is run with a writer.
+func (c *Conn) talk(connected func()) (err error) {
+	defer c.contain()
 	f := &framer{nc: c.nc}
 	if err := c.negotiate(f); err != nil {
 		return err
@@ -424,6 +302,20 @@ func (c *Conn) run(connected func()) (err error) {
 	defer c.bundles.stop()
 	defer func() { c.sw.handler.Disconnected(c, c.reason(err)) }()
 	return c.serve(f)
+}
+
+// contain, deferred, ends the connection alone when there is a panic, unless its value
+// has a method Torn (Handler): that goes on.
+func (c *Conn) contain() {
+	p := recover()
+	if p == nil {
+		return
+	}
+	c.log.Error("panic in a connection", "panic", p, "stack", string(debug.Stack()))
+	if _, ok := p.(interface{ Torn() }); ok {
+		panic(p)
+	}
+	c.Close(fmt.Errorf("panic: %v", p))
 }
 
 // reason closes c for err and returns why it really closed: nil if the peer or we
@@ -493,6 +385,7 @@ func versionsText(vs ofp.Versions) string {
 
 // serve reads requests until the connection ends.
 func (c *Conn) serve(f *framer) error {
+	defer c.contain() // before anybody is told
 	probed := false
 	for {
 		c.waitRoom()
@@ -578,7 +471,11 @@ func (c *Conn) serveOne(r *Request) {
 		c.Reply(r, &openflow.Error{Kind: k})
 		return
 	}
-	if !c.own(r) && !c.bundled(r) {
+	reply, done := c.own(r)
+	switch {
+	case reply != nil:
+		c.Reply(r, reply)
+	case !done && !c.bundled(r):
 		c.sw.handler.Handle(c, r)
 	}
 }

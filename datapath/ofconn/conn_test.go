@@ -6,9 +6,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -73,8 +76,11 @@ func (h *tiny) Handle(c *Conn, r *Request) {
 		}
 		c.Reply(r, &openflow.BarrierReply{})
 	case *openflow.FlowMod:
-		if m.Priority == 666 {
+		switch m.Priority {
+		case 666:
 			panic("a bug")
+		case 667:
+			panic(tornValue{})
 		}
 		h.note("flow_mod %v %s actions=%s", m.Command, m.Match.String(), m.Instructions.String())
 	case *openflow.PacketOut:
@@ -417,6 +423,72 @@ func TestPanic(t *testing.T) {
 		t.Errorf("after a panic: %v", err)
 	}
 	b.sync()
+	if !strings.Contains(h.notes(), "disconnected service panic: a bug") {
+		t.Errorf("the handler does not know why: %s", h.notes())
+	}
+}
+
+type tornValue struct{}
+
+func (tornValue) Torn() {}
+
+// A panic behind which nobody can go on ends the process, with the stack on standard
+// error and in the log.
+func TestPanicTorn(t *testing.T) {
+	const child = "WEIR_TEST_PANIC_TORN"
+	if os.Getenv(child) != "" {
+		_, sock := start(t, &tiny{}, Options{Log: slog.New(slog.NewTextHandler(os.Stdout, nil))})
+		a := dial(t, sock, ofp.V13)
+		a.send(1, &openflow.FlowMod{Priority: 667, BufferID: openflow.NoBuffer})
+		a.raw()
+		time.Sleep(20 * time.Second)
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestPanicTorn$")
+	cmd.Env = append(os.Environ(), child+"=1")
+	var stdout, stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	var ee *exec.ExitError
+	if !errors.As(err, &ee) || !strings.Contains(stderr.String(), "panic: ") || !strings.Contains(stderr.String(), "(*tiny).Handle") {
+		t.Errorf("the process lives: %v\n%s", err, &stderr)
+	}
+	if !strings.Contains(stdout.String(), "panic in a connection") || !strings.Contains(stdout.String(), "(*tiny).Handle") {
+		t.Errorf("no stack in the log: %s", &stdout)
+	}
+}
+
+// A panic while something is sent to a connection without its asking ends that one alone:
+// the packet path goes on, and so do the others.
+func TestPanicAsync(t *testing.T) {
+	h := &tiny{}
+	s, sock := start(t, h, Options{})
+	a, b, other := dial(t, sock, ofp.V13), dial(t, sock, ofp.V13), dial(t, sock, ofp.V13)
+	for _, p := range []*peer{a, b, other} {
+		p.send(1, &openflow.SetConfig{Config: openflow.Config{MissSendLen: 20}})
+	}
+	a.send(2, &openflow.SetControllerID{ID: 5})
+	b.send(2, &openflow.SetControllerID{ID: 6})
+	for _, p := range []*peer{a, b, other} {
+		p.sync()
+	}
+	s.SendPacketIn(nil, 5, 100) // the bug: a packet-in that is none, for a alone
+	if _, err := a.raw(); err != io.EOF {
+		t.Errorf("after a panic: %v", err)
+	}
+	s.SendPacketIn(packetIn(100), 6, 100)
+	if m, ok := b.next().(*openflow.PacketIn); !ok {
+		t.Errorf("%T instead of a packet-in", m)
+	}
+	b.sync()
+	other.sync()
+	s.SendAsync((*openflow.PortStatus)(nil)) // for all
+	for _, p := range []*peer{b, other} {
+		if _, err := p.raw(); err != io.EOF {
+			t.Errorf("after a panic: %v", err)
+		}
+	}
+	dial(t, sock, ofp.V13).sync() // the switch lives
 }
 
 func TestProbe(t *testing.T) {

@@ -42,8 +42,9 @@
 //
 // All methods may be called from any goroutine. Handler.Handle is called from
 // the reading goroutine of its Conn, one request after the other; different
-// Conns call at the same time. Send, SendAsync and Reply never block. A panic in a Handler
-// ends that connection alone, and is logged with its stack.
+// Conns call at the same time. Send, SendAsync and Reply never block. A panic in a
+// Handler, or while something is sent, ends that connection alone, and is logged with its stack; the
+// Handler says by the panic's value when nobody can go on (Handler), which ends the process.
 //
 // # Requests in parts
 //

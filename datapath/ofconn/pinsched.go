@@ -154,6 +154,7 @@ func (c *Conn) servePins() {
 	if d, ok := c.pins.wait(); ok && !c.pinTimer && !c.closed {
 		c.pinTimer = true
 		time.AfterFunc(max(d, time.Millisecond), func() {
+			defer c.contain()
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			c.pinTimer = false

@@ -62,11 +62,14 @@ func (c *Conn) modification() ofp.Kind {
 	return ofp.NoError
 }
 
-// own answers what concerns the connection alone; it reports whether it did.
-func (c *Conn) own(r *Request) bool {
+// own does what concerns the connection alone; it reports whether it did, and the reply
+// if there is one.
+func (c *Conn) own(r *Request) (reply openflow.Message, done bool) {
+	if m, ok := r.Msg.(*openflow.RoleRequest); ok {
+		return c.sw.setRole(c, m), true
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var reply openflow.Message
 	switch m := r.Msg.(type) {
 	case *openflow.Hello, *openflow.EchoReply, *openflow.Error:
 	case *openflow.EchoRequest:
@@ -102,20 +105,11 @@ func (c *Conn) own(r *Request) bool {
 				c.async.Primary[openflow.AsyncPacketIn] |= bit
 			}
 		}
-		return false // the fragment mode is the bridge's
-	case *openflow.RoleRequest:
-		c.mu.Unlock()
-		reply = c.sw.setRole(c, m)
-		c.mu.Lock()
+		return nil, false // the fragment mode is the bridge's
 	default:
-		return false
+		return nil, false
 	}
-	if reply != nil {
-		c.mu.Unlock()
-		c.Reply(r, reply)
-		c.mu.Lock()
-	}
-	return true
+	return reply, true
 }
 
 // Wants reports whether the connection gets asynchronous messages of type t for
@@ -136,6 +130,7 @@ func (c *Conn) Wants(t openflow.AsyncType, reason uint8) bool {
 // SendAsync sends a port status, flow removed or another asynchronous message
 // if the connection wants it. It reports whether it was queued.
 func (c *Conn) SendAsync(m openflow.Message) bool {
+	defer c.contain()
 	switch m := m.(type) {
 	case *openflow.PortStatus:
 		if !c.Wants(openflow.AsyncPortStatus, uint8(m.Reason)) {
@@ -159,6 +154,7 @@ func (c *Conn) SendAsync(m openflow.Message) bool {
 // for that reason. Of the packet at most maxLen bytes go out, of one without a
 // matching flow, or with an invalid TTL, at most the connection's miss_send_len.
 func (c *Conn) SendPacketIn(p *openflow.PacketIn, id uint16, maxLen int) bool {
+	defer c.contain()
 	proto := c.Proto()
 	if id != c.ID() {
 		return false

@@ -193,25 +193,29 @@ func (b *Bridge) FlowStats(m *openflow.FlowStatsRequest, now time.Time, lk sync.
 	if lk == nil {
 		lk = noLock{}
 	}
-	lk.Lock()
-	rules := b.pick(&m.FlowFilter, b.version)
-	lk.Unlock()
+	locked := func(f func()) { // gives lk up also when f panics
+		lk.Lock()
+		defer lk.Unlock()
+		f()
+	}
+	var rules []*Rule
+	locked(func() { rules = b.pick(&m.FlowFilter, b.version) })
 	rules = inOrder(rules)
 	flows := make([]openflow.FlowStats, min(statsPart, len(rules)))
 	for {
 		n := min(statsPart, len(rules))
-		lk.Lock()
-		for i, r := range rules[:n] {
-			f := &flows[i]
-			f.Table, f.Priority, f.Cookie = r.Table, uint16(r.Priority()), r.Cookie
-			r.cr.CopyMatch(&f.Match)
-			f.Lifetime, f.IdleAge, f.HardAge = lifetime(r.Created, now), ageSec(r.Used, now), ageSec(r.Modified, now)
-			f.IdleTimeout, f.HardTimeout, f.Importance, f.Flags = r.IdleTimeout, r.HardTimeout, r.Importance, r.Flags
-			f.Packets, f.Bytes, f.Instructions = r.Packets, r.Bytes, *r.Instr
-		}
-		rules = rules[n:]
-		take(&openflow.FlowStatsReply{Nicira: m.Nicira, Flows: flows[:n], More: len(rules) > 0})
-		lk.Unlock()
+		locked(func() {
+			for i, r := range rules[:n] {
+				f := &flows[i]
+				f.Table, f.Priority, f.Cookie = r.Table, uint16(r.Priority()), r.Cookie
+				r.cr.CopyMatch(&f.Match)
+				f.Lifetime, f.IdleAge, f.HardAge = lifetime(r.Created, now), ageSec(r.Used, now), ageSec(r.Modified, now)
+				f.IdleTimeout, f.HardTimeout, f.Importance, f.Flags = r.IdleTimeout, r.HardTimeout, r.Importance, r.Flags
+				f.Packets, f.Bytes, f.Instructions = r.Packets, r.Bytes, *r.Instr
+			}
+			rules = rules[n:]
+			take(&openflow.FlowStatsReply{Nicira: m.Nicira, Flows: flows[:n], More: len(rules) > 0})
+		})
 		if len(rules) == 0 {
 			return nil
 		}

@@ -230,11 +230,26 @@ const (
 // replies. It may be called from any goroutine. Packets that arrive behind its return are
 // treated by the changed tables; while Run runs, megaflows may lag if a change
 // concerns more than a few hundred, until a barrier is answered (OpenFlow 1.3, 7.3.8).
+// A panic in the tables' answer to a request that changes nothing leaves the Switch whole; any
+// other has a value of type Torn.
 func (s *Switch) Handle(name string, c ofproto.ConnInfo, m openflow.Message, now time.Time) []openflow.Message {
 	s.freshen(m, now)
 	if req, ok := m.(*openflow.PortStatsRequest); ok {
 		return s.portStats(name, c, req, now)
 	}
+	looking := false // at the tables, with both locks held
+	defer func() {
+		p := recover()
+		switch {
+		case p == nil:
+		case looking:
+			s.mu.Unlock()
+			s.changes.Unlock()
+			panic(p)
+		default:
+			panic(Torn{p})
+		}
+	}()
 	s.changes.Lock()
 	b, err := s.bridge(name) // bridges come and go under both locks
 	if err != nil {
@@ -251,7 +266,9 @@ func (s *Switch) Handle(name string, c ofproto.ConnInfo, m openflow.Message, now
 		s.mu.Unlock()
 	} else {
 		s.mu.Lock()
+		looking = looks(m)
 		replies, eff = b.x.OF.Handle(c, m, now)
+		looking = false
 		s.apply(b, &eff)
 		s.mu.Unlock()
 	}
@@ -284,6 +301,7 @@ func (s *Switch) FlowStats(name string, m *openflow.FlowStatsRequest, now time.T
 
 // freshen brings counters up to date where the answer to m shows them.
 func (s *Switch) freshen(m openflow.Message, now time.Time) {
+	defer tear()
 	switch m := m.(type) {
 	case *openflow.FlowStatsRequest, *openflow.AggregateRequest, *openflow.TableStatsRequest, *openflow.GroupStatsRequest,
 		*openflow.Bundle:

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/weirswitch/weir/datapath/action"
+	"github.com/weirswitch/weir/datapath/openflow"
 )
 
 // A Controller row that listens limits the packet-ins of those who come there to its own
@@ -54,5 +57,98 @@ func TestE2EPacketInRate(t *testing.T) {
 			t.Errorf("%d packet-ins without a limit, %d with one", all, got)
 		}
 		t.Logf("%d pings in %v: %d packet-ins with the limit of %d/s, %d without", sent, took, got, rate, all)
+	})
+}
+
+// controllerRow makes br0 listen for controllers with these columns of a Controller row,
+// and returns the socket.
+func (r *rig) controllerRow(columns ...string) (path string) {
+	r.t.Helper()
+	path = filepath.Join(r.dir, "br0.controller")
+	args := append([]string{"--", "--id=@c", "create", "controller", `target="punix:` + path + `"`}, columns...)
+	r.vsctl(append(args, "--", "set", "bridge", "br0", "controller=@c")...)
+	return path
+}
+
+// toController is a packet that goes to the controllers.
+func toController(size int) *openflow.PacketOut {
+	return &openflow.PacketOut{
+		BufferID: openflow.NoBuffer, InPort: action.PortController, Data: make([]byte, size),
+		Actions: action.List{action.Output{Port: action.PortController, MaxLen: 0xffff}},
+	}
+}
+
+// enable_async_messages=false: nothing comes until it is asked for.
+func TestE2EAsyncMessagesOff(t *testing.T) {
+	eachDatapath(t, func(t *testing.T, r *rig) {
+		r.bridge("br0")
+		for _, on := range []bool{true, false} {
+			path := r.controllerRow(fmt.Sprintf("enable_async_messages=%v", on))
+			r.eventually(10*time.Second, equals(func() string { return r.vsctl("--bare", "--columns=enable_async_messages", "list", "controller") }, fmt.Sprintln(on)))
+			p, witness := r.ofDial("unix", path), r.ofDial("unix", filepath.Join(r.dir, "br0.mgmt"))
+			for _, c := range []*ofPeer{p, witness} {
+				c.send(3, &openflow.SetConfig{Config: openflow.Config{MissSendLen: 0xffff}})
+				c.barrier(4)
+			}
+			// get has a packet sent to the controllers, and returns how many p gets of it
+			// when the witness has it.
+			get := func(want int) (n int) {
+				witness.send(5, toController(60))
+				for seen, i := 0, 0; i < 1000 && (seen == 0 || n < want); i++ {
+					seen += witness.barrier(6)
+					n += p.barrier(6)
+				}
+				return n + p.barrier(6)
+			}
+			p.send(2, &openflow.GetAsyncRequest{})
+			m, _ := p.until(2)
+			if got, ok := m.(*openflow.GetAsyncReply); !ok || (got.AsyncConfig == openflow.AsyncConfig{}) == on {
+				t.Errorf("enabled %v: asynchronous configuration %+v", on, m)
+			}
+			want := map[bool]int{true: 1}[on]
+			if n := get(want); n != want {
+				t.Errorf("enabled %v: %d packet-ins", on, n)
+			}
+			var set openflow.SetAsync
+			set.SetPrimary[openflow.AsyncPacketIn] = true
+			set.Primary[openflow.AsyncPacketIn] = 1<<openflow.ReasonAction | 1<<openflow.ReasonPacketOut
+			p.send(7, &set)
+			p.barrier(8)
+			if n := get(1); n != 1 {
+				t.Errorf("enabled %v: %d packet-ins where they were asked for", on, n)
+			}
+			p.Close()
+			witness.Close()
+		}
+	})
+}
+
+// A controller that reads nothing has controller_queue_size packet-ins waiting, beyond what
+// the kernel's socket holds; the others are dropped.
+func TestE2EPacketInQueue(t *testing.T) {
+	eachDatapath(t, func(t *testing.T, r *rig) {
+		const sent, size, most = 1200, 1000, 500
+		r.bridge("br0")
+		got := map[int]int{}
+		for _, queue := range []int{1, most} {
+			path := r.controllerRow(fmt.Sprintf("controller_queue_size=%d", queue))
+			r.eventually(10*time.Second, equals(func() string { return r.vsctl("--bare", "--columns=controller_queue_size", "list", "controller") }, fmt.Sprintln(queue)))
+			mute, sender := r.ofDial("unix", path), r.ofDial("unix", filepath.Join(r.dir, "br0.mgmt"))
+			mute.send(2, &openflow.SetConfig{Config: openflow.Config{MissSendLen: 0xffff}})
+			mute.barrier(3)
+			for range sent {
+				sender.send(0, toController(size))
+			}
+			sender.barrier(4)
+			got[queue] = mute.barrier(5)
+			mute.Close()
+			sender.Close()
+		}
+		t.Logf("%d packet-ins: %d with a queue of 1, %d with one of %d", sent, got[1], got[most], most)
+		// What the kernel holds depends on how they are written; a queue of 1 is the least.
+		const less, more = 200, 350
+		if d := got[most] - got[1]; d < most-less || d > most+more || got[1] < 1 {
+			t.Errorf("a queue of %d brings %d more than one of 1, got %v", most, d, got)
+		}
 	})
 }

@@ -73,6 +73,15 @@ func (r *reconciler) commands(ctx context.Context) []unixctl.Command {
 	}
 }
 
+// falling, deferred, puts a panic of the reconciler's goroutine into the log, with the stack,
+// and lets it end the process. The runtime prints it on standard error too.
+func (r *reconciler) falling() {
+	if p := recover(); p != nil {
+		r.log.Error("panic, the daemon ends", "panic", p, "stack", string(debug.Stack()))
+		panic(p)
+	}
+}
+
 // contain runs a command that changes nothing; a panic becomes its error.
 func (r *reconciler) contain(f func([]string) (string, error), args []string) (text string, err error) {
 	defer func() {

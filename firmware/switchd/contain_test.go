@@ -22,6 +22,7 @@ func TestPanicInCommand(t *testing.T) {
 	panicked := make(chan any, 1)
 	serve := func() { // as run does
 		defer func() { panicked <- recover() }()
+		defer r.falling()
 		(<-r.asked)()
 	}
 	cmds := map[string]unixctl.Command{}
@@ -51,8 +52,8 @@ func TestPanicInCommand(t *testing.T) {
 		if !tt.contained && p == nil {
 			t.Errorf("%s %q: the panic was swallowed", tt.name, tt.args)
 		}
-		if tt.contained && !strings.Contains(log.String(), "contain_test.go") {
-			t.Errorf("%s: no stack in the log: %s", tt.name, &log)
+		if !strings.Contains(log.String(), "contain_test.go") || strings.Contains(log.String(), "the daemon ends") == tt.contained {
+			t.Errorf("%s: no stack in the log, or not what becomes of the daemon: %s", tt.name, &log)
 		}
 		r.plan = plan
 		go serve()

@@ -16,8 +16,18 @@
 // database's snapshot and the kernel's devices, let package wanted say what is
 // missing, do it, and write the status columns that differ. Doing it twice does
 // nothing the second time. Commands of ovs-appctl that look at its state run in
-// it, between two runs; one that panics answers with that, unless it changes something:
-// then the daemon ends, to be started from what is whole.
+// it, between two runs; one that panics answers with that, unless it changes something
+// (fdb/flush, revalidator/purge, ofproto/trace -generate): then the daemon ends.
+//
+// # Panics
+//
+// A panic in a session of OVSDB, OpenFlow or ovs-appctl ends that session alone, if what
+// it worked on is whole. One that left a commit, the flow tables or the reconciler's state half way
+// (upcall.Torn, for instance), and one in a goroutine of the switch's own, ends the daemon: the
+// stack goes into the log and to standard error, the exit status is 2, and whoever
+// started the daemon starts it again, from the database as it was committed. With `weir init` that is package
+// supervise, within a second; elsewhere it is procd or systemd.
+// A daemon that goes on with half a table would forward wrongly, or wait for a lock for ever.
 //
 // The column cur_cfg is written with the status columns in one transaction, when the
 // configuration is in effect: ovs-vsctl waits for it.

@@ -118,6 +118,7 @@ func (r *reconciler) do(ctx context.Context, f func()) error {
 
 // run reconciles until ctx ends.
 func (r *reconciler) run(ctx context.Context) {
+	defer r.falling()
 	tick := time.NewTicker(statsInterval)
 	defer tick.Stop()
 	r.Kick()

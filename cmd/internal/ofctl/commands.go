@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/weirswitch/weir/cmd/internal/ofctl/ofprint"
+	"github.com/weirswitch/weir/cmd/internal/ofctl/oftext"
 	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/openflow"
 	"github.com/weirswitch/weir/datapath/openflow/ofp"
@@ -190,7 +191,7 @@ func (s *session) portNumber(target, text string) (action.Port, error) {
 	if err != nil {
 		return 0, err
 	}
-	if p, ok := n.ports[unquote(text)]; ok {
+	if p, ok := n.Ports[oftext.Unquote(text)]; ok {
 		return p, nil
 	}
 	return 0, fmt.Errorf("%s: unknown port `%s'", target, text)
@@ -393,10 +394,10 @@ func packetOut(s *session, args []string) error {
 		return err
 	}
 	var ms []openflow.Message
-	usable := protocols(anyProto)
+	usable := oftext.Protocols(oftext.Any)
 	switch {
 	case len(args) == 2:
-		m, u, err := parsePacketOut(args[1], n)
+		m, u, err := oftext.ParsePacketOut(args[1], n)
 		if err != nil {
 			return err
 		}
@@ -404,7 +405,7 @@ func packetOut(s *session, args []string) error {
 	case len(args) < 4:
 		return fmt.Errorf("Too many arguments (%d)", len(args)+1)
 	default:
-		in, u, err := parseActions(args[2], n)
+		in, u, err := oftext.ParseActions(args[2], n)
 		if err != nil {
 			return err
 		}
@@ -414,7 +415,7 @@ func packetOut(s *session, args []string) error {
 			return err
 		}
 		for _, a := range args[3:] {
-			b, err := packetBytes(a)
+			b, err := oftext.PacketBytes(a)
 			if err != nil {
 				return err
 			}

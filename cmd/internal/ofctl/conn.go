@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/weirswitch/weir/cmd/internal/dbconn"
+	"github.com/weirswitch/weir/cmd/internal/ofctl/oftext"
 	"github.com/weirswitch/weir/datapath/openflow"
 	"github.com/weirswitch/weir/datapath/openflow/ofp"
 	"github.com/weirswitch/weir/firmware/base/stream"
@@ -29,7 +30,7 @@ type conn struct {
 	r       *bufio.Reader
 	name    string // as in log lines
 	version ofp.Version
-	cur     protocols // the one member that flow_mods are written in
+	cur     oftext.Protocols // the one member that flow_mods are written in
 }
 
 // address finds what a switch's name stands for: a connection name, a socket,
@@ -79,7 +80,7 @@ func (s *session) open(name, suffix string, anyVersion bool) (*conn, error) {
 	if err := c.hello(name, anyVersion); err != nil {
 		return nil, err
 	}
-	c.cur = protocolsOf(c.version).lowest()
+	c.cur = oftext.ProtocolsOf(c.version).Lowest()
 	return c, nil
 }
 
@@ -148,7 +149,7 @@ func versionList(s ofp.Versions) string {
 
 // proto is how messages are written now.
 func (c *conn) proto() openflow.Proto {
-	return openflow.Proto{Version: c.version, NXM: c.cur&(nxm|nxmTID) != 0, TableID: c.cur&(of10tid|nxmTID) != 0}
+	return openflow.Proto{Version: c.version, NXM: c.cur&(oftext.NXM|oftext.NXMTID) != 0, TableID: c.cur&(oftext.OF10TID|oftext.NXMTID) != 0}
 }
 
 func (c *conn) fail(err error) error {
@@ -314,20 +315,20 @@ func (c *conn) changeOne(m openflow.Message) (refusal []byte, err error) {
 }
 
 // try switches the connection to format p and reports whether the switch agreed.
-func (c *conn) try(p protocols) (bool, error) {
+func (c *conn) try(p oftext.Protocols) (bool, error) {
 	if p == c.cur {
 		return true, nil
 	}
-	if p.version() != c.version {
+	if p.Version() != c.version {
 		return false, nil
 	}
 	type step struct {
-		to protocols
+		to oftext.Protocols
 		m  openflow.Message
 	}
 	var steps []step
-	tid := func(q protocols) bool { return q&(of10tid|nxmTID) != 0 }
-	isNXM := func(q protocols) bool { return q&(nxm|nxmTID) != 0 }
+	tid := func(q oftext.Protocols) bool { return q&(oftext.OF10TID|oftext.NXMTID) != 0 }
+	isNXM := func(q oftext.Protocols) bool { return q&(oftext.NXM|oftext.NXMTID) != 0 }
 	if isNXM(p) != isNXM(c.cur) {
 		steps = append(steps, step{0, &openflow.SetFlowFormat{NXM: isNXM(p)}})
 	}
@@ -345,7 +346,7 @@ func (c *conn) try(p protocols) (bool, error) {
 }
 
 // openForFlows connects in one of the formats that can carry the flows.
-func (s *session) openForFlows(name string, usable protocols) (*conn, error) {
+func (s *session) openForFlows(name string, usable oftext.Protocols) (*conn, error) {
 	allowed := s.plan.allowed
 	if usable&allowed == 0 {
 		return nil, fmt.Errorf("none of the usable flow formats (%s) is among the allowed flow formats (%s)", usable, allowed)
@@ -357,7 +358,7 @@ func (s *session) openForFlows(name string, usable protocols) (*conn, error) {
 	if c.cur&usable&allowed != 0 {
 		return c, nil
 	}
-	for p := protocols(1); p <= oxm15; p <<= 1 {
+	for p := oftext.Protocols(1); p <= oftext.OXM15; p <<= 1 {
 		if p&usable&allowed == 0 {
 			continue
 		}
@@ -369,9 +370,9 @@ func (s *session) openForFlows(name string, usable protocols) (*conn, error) {
 }
 
 // forDump switches to the most capable of the formats for reading flows.
-func (c *conn) forDump(usable protocols) error {
+func (c *conn) forDump(usable oftext.Protocols) error {
 	allowed := c.s.plan.allowed
-	for _, p := range []protocols{oxm15, oxm14, oxm13, oxm12, of11, nxm, of10} {
+	for _, p := range []oftext.Protocols{oftext.OXM15, oftext.OXM14, oftext.OXM13, oftext.OXM12, oftext.OF11, oftext.NXM, oftext.OF10} {
 		if p&usable&allowed == 0 {
 			continue
 		}

@@ -13,10 +13,10 @@ import (
 
 	"github.com/weirswitch/weir/cmd/internal/dbconn"
 	"github.com/weirswitch/weir/cmd/internal/ofctl/ofprint"
+	"github.com/weirswitch/weir/cmd/internal/ofctl/oftext"
 	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/flow"
 	"github.com/weirswitch/weir/datapath/openflow"
-	"github.com/weirswitch/weir/datapath/openflow/ofp"
 )
 
 func causeOf(err error) string { return dbconn.Cause(err) }
@@ -34,9 +34,9 @@ func hexBytes(s string) ([]byte, error) {
 }
 
 // normalized tells the user that parts of a match have no effect.
-func (s *session) normalized(ms ...*flowMod) {
+func (s *session) normalized(ms ...*oftext.Flow) {
 	for _, m := range ms {
-		a, b := m.raw, m.Match
+		a, b := m.Raw, m.Match
 		for _, f := range []flow.Field{flow.FieldIPFrag, flow.FieldTCPFlags} { // of which nobody is told
 			a.Any(f)
 			b.Any(f)
@@ -45,7 +45,7 @@ func (s *session) normalized(ms ...*flowMod) {
 			continue
 		}
 		s.log("ofp_match", "INFO", "normalization changed ofp_match, details:")
-		s.log("ofp_match", "INFO", " pre: "+m.raw.String())
+		s.log("ofp_match", "INFO", " pre: "+m.Raw.String())
 		s.log("ofp_match", "INFO", "post: "+m.Match.String())
 	}
 }
@@ -60,21 +60,8 @@ func onlyPorts(a, b flow.Match) bool {
 	return a == b && (flow.PrereqICMPv4.Met(&b) || flow.PrereqICMPv6.Met(&b))
 }
 
-// forVersion is m as a version that must name a table has it.
-func (m *flowMod) forVersion(v ofp.Version) *openflow.FlowMod {
-	f := m.FlowMod
-	del := f.Command == openflow.FlowDelete || f.Command == openflow.FlowDeleteStrict
-	if v > ofp.V10 && f.Table == openflow.TableAll && !del {
-		f.Table = 0
-	}
-	if v > ofp.V10 && f.Command != openflow.FlowAdd && f.CookieMask == 0 {
-		f.Cookie = 0
-	}
-	return &f
-}
-
 // sendFlows sends flow_mods, reads the refusals at the end.
-func (s *session) sendFlows(target string, ms []*flowMod, usable protocols) error {
+func (s *session) sendFlows(target string, ms []*oftext.Flow, usable oftext.Protocols) error {
 	if s.plan.bundle {
 		return errors.New("--bundle is not supported")
 	}
@@ -83,7 +70,7 @@ func (s *session) sendFlows(target string, ms []*flowMod, usable protocols) erro
 		return err
 	}
 	for _, m := range ms {
-		refusal, err := c.change(m.forVersion(c.version))
+		refusal, err := c.change(m.ForVersion(c.version))
 		if err != nil {
 			return err
 		}
@@ -104,12 +91,12 @@ func (s *session) flowsFrom(target, text string, c openflow.FlowModCommand) erro
 	if err != nil {
 		return err
 	}
-	m, err := parseFlow(text, c, n)
+	m, err := oftext.ParseFlow(text, c, n)
 	if err != nil {
 		return err
 	}
 	s.normalized(m)
-	return s.sendFlows(target, []*flowMod{m}, m.usable)
+	return s.sendFlows(target, []*oftext.Flow{m}, m.Usable)
 }
 
 func (s *session) flowsFromFile(target, name string, c openflow.FlowModCommand) error {
@@ -121,7 +108,7 @@ func (s *session) flowsFromFile(target, name string, c openflow.FlowModCommand) 
 	if err != nil {
 		return err
 	}
-	ms, usable, err := parseFlows(name, string(b), c, true, n)
+	ms, usable, err := oftext.ParseFlows(name, string(b), c, true, n)
 	if err != nil {
 		return err
 	}
@@ -155,9 +142,9 @@ func delFlows(s *session, args []string) error {
 }
 
 // filterOf reads the optional second argument of the dump commands.
-func (s *session) filterOf(args []string) (openflow.FlowFilter, protocols, error) {
+func (s *session) filterOf(args []string) (openflow.FlowFilter, oftext.Protocols, error) {
 	text := ""
-	var n names
+	var n oftext.Names
 	if len(args) > 1 {
 		text = args[1]
 		var err error
@@ -165,11 +152,11 @@ func (s *session) filterOf(args []string) (openflow.FlowFilter, protocols, error
 			return openflow.FlowFilter{}, 0, err
 		}
 	}
-	f, m, err := parseFilter(text, n)
+	f, m, err := oftext.ParseFilter(text, n)
 	if err != nil {
 		return f, 0, err
 	}
-	return f, m.usable, nil
+	return f, m.Usable, nil
 }
 
 // openForDump connects in the best format that can carry the filter.
@@ -185,7 +172,7 @@ func (s *session) openForDump(args []string) (*conn, openflow.FlowFilter, error)
 	return c, f, c.forDump(usable)
 }
 
-func (c *conn) isNXM() bool { return c.cur&(nxm|nxmTID) != 0 }
+func (c *conn) isNXM() bool { return c.cur&(oftext.NXM|oftext.NXMTID) != 0 }
 
 func dumpAggregate(s *session, args []string) error {
 	c, f, err := s.openForDump(args)
@@ -320,7 +307,7 @@ func (t *flowSet) sorted() []*flowEntry {
 	return t.list
 }
 
-func (t *flowSet) putFile(which int, ms []*flowMod) {
+func (t *flowSet) putFile(which int, ms []*oftext.Flow) {
 	for _, m := range ms {
 		table := m.Table
 		if table == openflow.TableAll {
@@ -349,7 +336,7 @@ func replaceFlows(s *session, args []string) error {
 	if err != nil {
 		return fmt.Errorf("%s: open (%s)", args[1], causeOf(err))
 	}
-	ms, usable, err := parseFlows(name, string(b), openflow.FlowAdd, false, n)
+	ms, usable, err := oftext.ParseFlows(name, string(b), openflow.FlowAdd, false, n)
 	if err != nil {
 		return err
 	}
@@ -368,7 +355,7 @@ func replaceFlows(s *session, args []string) error {
 		return err
 	}
 	// NXM flow_mods name the table only if told to.
-	if c.cur == nxm || c.cur == of10 {
+	if c.cur == oftext.NXM || c.cur == oftext.OF10 {
 		for _, e := range t.list {
 			if e.key.table != 0 {
 				if ok, err := c.try(c.cur << 1); err != nil || !ok {
@@ -438,7 +425,7 @@ func diffFlows(s *session, args []string) (int, error) {
 			if err != nil {
 				return 0, fmt.Errorf("%s: open (%s)", name, causeOf(err))
 			}
-			ms, _, err := parseFlows(name, string(f), openflow.FlowAdd, false, names{})
+			ms, _, err := oftext.ParseFlows(name, string(f), openflow.FlowAdd, false, oftext.Names{})
 			if err != nil {
 				return 0, err
 			}
@@ -458,7 +445,7 @@ func diffFlows(s *session, args []string) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if err := c.forDump(anyProto); err != nil {
+		if err := c.forDump(oftext.Any); err != nil {
 			return 0, err
 		}
 		if err := t.putSwitch(i, c); err != nil {
@@ -505,21 +492,21 @@ func (e *flowEntry) text(v *flowVersion, o ofprint.Options) string {
 }
 
 // printFlowMods prints flows as they would be sent.
-func (s *session) printFlowMods(ms []*flowMod, usable protocols) error {
+func (s *session) printFlowMods(ms []*oftext.Flow, usable oftext.Protocols) error {
 	s.printf("usable protocols: %s\n", usable)
-	chosen := (usable & s.plan.allowed).lowest()
+	chosen := (usable & s.plan.allowed).Lowest()
 	if chosen == 0 {
 		return errors.New("no usable protocol")
 	}
 	s.printf("chosen protocol: %s\n", chosen)
 	for _, m := range ms {
-		p := openflow.Proto{Version: chosen.version(), NXM: chosen&(nxm|nxmTID) != 0, TableID: chosen&(of10tid|nxmTID) != 0}
-		b, err := openflow.Encode(p, s.nextXID(), m.forVersion(p.Version))
+		p := openflow.Proto{Version: chosen.Version(), NXM: chosen&(oftext.NXM|oftext.NXMTID) != 0, TableID: chosen&(oftext.OF10TID|oftext.NXMTID) != 0}
+		b, err := openflow.Encode(p, s.nextXID(), m.ForVersion(p.Version))
 		if err != nil {
 			return err
 		}
 		s.show(b, s.verbose(ofprint.Options{}, 0))
-		if chosen&(of10|of10tid) != 0 && m.raw.String() != m.Match.String() {
+		if chosen&(oftext.OF10|oftext.OF10TID) != 0 && m.Raw.String() != m.Match.String() {
 			s.normalized(m) // in OpenFlow 1.0 the message says it all again
 		}
 	}
@@ -527,12 +514,12 @@ func (s *session) printFlowMods(ms []*flowMod, usable protocols) error {
 }
 
 func parseFlowCommand(s *session, args []string) error {
-	m, err := parseFlow(args[0], openflow.FlowAdd, names{})
+	m, err := oftext.ParseFlow(args[0], openflow.FlowAdd, oftext.Names{})
 	if err != nil {
 		return err
 	}
 	s.normalized(m)
-	return s.printFlowMods([]*flowMod{m}, m.usable)
+	return s.printFlowMods([]*oftext.Flow{m}, m.Usable)
 }
 
 func parseFlowsCommand(s *session, args []string) error {
@@ -540,7 +527,7 @@ func parseFlowsCommand(s *session, args []string) error {
 	if err != nil {
 		return err
 	}
-	ms, usable, err := parseFlows(name, string(b), openflow.FlowAdd, false, names{})
+	ms, usable, err := oftext.ParseFlows(name, string(b), openflow.FlowAdd, false, oftext.Names{})
 	if err != nil {
 		return err
 	}

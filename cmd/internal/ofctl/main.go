@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/weirswitch/weir/cmd/internal/env"
+	"github.com/weirswitch/weir/cmd/internal/ofctl/oftext"
 	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/flow"
 	"github.com/weirswitch/weir/datapath/openflow"
@@ -66,7 +67,7 @@ func Main(ctx context.Context, e env.Env) int {
 		s.target = p.args[0]
 	}
 	code, err := p.command.run(s, p.args)
-	var w *warning
+	var w *oftext.Warning
 	switch {
 	case err == nil:
 		return code
@@ -83,10 +84,10 @@ func Main(ctx context.Context, e env.Env) int {
 		s.log("fatal_signal", "WARN", "terminating with signal 14 (Alarm clock)")
 		return exitAlarm
 	case errors.As(err, &w):
-		s.log(w.module, "WARN", w.text)
+		s.log(w.Module, "WARN", w.Text)
 	}
-	s.logRange(text(err))
-	fmt.Fprintf(e.Stderr, "%s: %s\n", e.Name, text(err))
+	s.logRange(oftext.ErrorText(err))
+	fmt.Fprintf(e.Stderr, "%s: %s\n", e.Name, oftext.ErrorText(err))
 	return 1
 }
 
@@ -104,7 +105,7 @@ type session struct {
 
 // switchNames are the names of a switch's ports and tables.
 type switchNames struct {
-	take names
+	take oftext.Names
 	show ofprint.Options
 }
 
@@ -170,40 +171,40 @@ func (s *session) namesOf(target string) (*switchNames, error) {
 	if s.plan.names == namesOff {
 		return n, nil
 	}
-	n.take = names{ports: make(map[string]action.Port), tables: make(map[string]uint8)}
+	n.take = oftext.Names{Ports: make(map[string]action.Port), Tables: make(map[string]uint8)}
 	ports, err := s.ports(target)
 	if err != nil {
 		return nil, err
 	}
 	twice := make(map[string]bool)
 	for _, p := range ports {
-		if _, ok := n.take.ports[p.Name]; ok {
+		if _, ok := n.take.Ports[p.Name]; ok {
 			twice[p.Name] = true
 		}
-		n.take.ports[p.Name] = p.No
+		n.take.Ports[p.Name] = p.No
 	}
 	tables, err := s.tableNames(target)
 	if err != nil {
 		return nil, err
 	}
 	for t, name := range tables {
-		n.take.tables[name] = t
+		n.take.Tables[name] = t
 	}
 	for name := range twice {
-		delete(n.take.ports, name)
+		delete(n.take.Ports, name)
 	}
 	n.show = ofprint.Options{Ports: make(flow.PortNames), Tables: tables}
-	for name, p := range n.take.ports {
+	for name, p := range n.take.Ports {
 		n.show.Ports[uint32(p)] = name
 	}
 	return n, nil
 }
 
 // take returns the names that texts for a switch may use.
-func (s *session) take(target string) (names, error) {
+func (s *session) take(target string) (oftext.Names, error) {
 	n, err := s.namesOf(target)
 	if err != nil {
-		return names{}, err
+		return oftext.Names{}, err
 	}
 	return n.take, nil
 }

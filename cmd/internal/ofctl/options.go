@@ -12,6 +12,7 @@ import (
 	"github.com/weirswitch/weir/cmd/internal/dbconn"
 	"github.com/weirswitch/weir/cmd/internal/env"
 	"github.com/weirswitch/weir/cmd/internal/getopt"
+	"github.com/weirswitch/weir/cmd/internal/ofctl/oftext"
 	"github.com/weirswitch/weir/cmd/internal/version"
 	"github.com/weirswitch/weir/datapath/flow"
 	"github.com/weirswitch/weir/datapath/openflow"
@@ -20,7 +21,7 @@ import (
 
 // plan is what a command line asks for.
 type plan struct {
-	allowed   protocols // of -O and -F
+	allowed   oftext.Protocols // of -O and -F
 	versions  ofp.Versions
 	strict    bool
 	readd     bool
@@ -87,7 +88,7 @@ func parse(e env.Env) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	formats := protocols(anyProto)
+	formats := oftext.Protocols(oftext.Any)
 	for _, o := range found {
 		switch o.Name {
 		case "help":
@@ -111,7 +112,7 @@ func parse(e env.Env) (*plan, error) {
 			versionNames(p.versions), formats)
 	}
 	p.allowed &= formats
-	p.versions = p.allowed.versions()
+	p.versions = p.allowed.Versions()
 	return p, p.setCommand(rest)
 }
 
@@ -153,12 +154,12 @@ func (p *plan) setCommand(rest []string) error {
 	return fmt.Errorf("unknown command '%s'; use --help for help", rest[0])
 }
 
-func (p *plan) option(o getopt.Found, formats *protocols) (err error) {
+func (p *plan) option(o getopt.Found, formats *oftext.Protocols) (err error) {
 	switch o.Name {
 	case "protocols":
 		p.versions, err = parseVersions(o.Value)
 	case "flow-format":
-		*formats, err = parseProtocols(o.Value)
+		*formats, err = oftext.ParseProtocols(o.Value)
 	case "packet-in-format":
 		p.packetIn, err = parsePacketInFormat(o.Value)
 	case "strict":
@@ -210,7 +211,7 @@ func (p *plan) option(o getopt.Found, formats *protocols) (err error) {
 
 // parseVersions reads what -O takes.
 func parseVersions(s string) (set ofp.Versions, err error) {
-	for _, w := range strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(blanks, r) }) {
+	for _, w := range strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(oftext.Blanks, r) }) {
 		v, ok := ofp.ParseVersion(w)
 		for i := ofp.V10; !ok && i <= ofp.V15; i++ {
 			if strings.EqualFold(w, i.String()) || w == fmt.Sprintf("0x%02x", uint8(i)) {
@@ -223,7 +224,7 @@ func parseVersions(s string) (set ofp.Versions, err error) {
 		set |= ofp.VersionSet(v)
 	}
 	if set == 0 {
-		return 0, fmt.Errorf("No OpenFlow protocols specified")
+		return 0, fmt.Errorf("No OpenFlow oftext.Protocols specified")
 	}
 	return set, nil
 }
@@ -238,10 +239,10 @@ func versionNames(s ofp.Versions) string {
 	return strings.Join(ws, ", ")
 }
 
-func protocolsIn(s ofp.Versions) (p protocols) {
+func protocolsIn(s ofp.Versions) (p oftext.Protocols) {
 	for v := ofp.V10; v <= ofp.V15; v++ {
 		if s.Has(v) {
-			p |= protocolsOf(v)
+			p |= oftext.ProtocolsOf(v)
 		}
 	}
 	return p
@@ -251,7 +252,7 @@ func parsePacketInFormat(s string) (int, error) {
 	switch strings.ToLower(s) {
 	case "standard", "openflow10":
 		return int(openflow.PacketInStandard), nil
-	case "nxt_packet_in", "nxm":
+	case "nxt_packet_in", "oftext.NXM":
 		return int(openflow.PacketInNXT), nil
 	case "nxt_packet_in2":
 		return int(openflow.PacketInNXT2), nil
@@ -290,7 +291,7 @@ Options:
   -P, --packet-in-format=F    standard, nxt_packet_in or nxt_packet_in2
   --strict                    match exactly in flow commands
   --readd                     replace flows that have not changed, too
-  --names, --no-names         show and take names of ports and tables, or only numbers
+  --names, --no-names         show and take oftext.Names of ports and tables, or only numbers
   --stats, --no-stats         with or without counters in dump-flows
   --sort[=FIELD]              sort dump-flows, ascending (--rsort: descending)
   --read-only                 refuse commands that change the switch

@@ -246,12 +246,12 @@ func TestLines(t *testing.T) {
 	t.Logf("%d lines, %d differ", p.lines, p.bad)
 }
 
-// TestFlowTexts has each flow of testdata/flows.txt parsed by both tools.
+// TestFlowTexts has each flow of oftext/testdata/flows.txt parsed by both tools.
 func TestFlowTexts(t *testing.T) {
 	stocktest.Need(t, "ovs-ofctl")
 	r := &rig{Server: &stocktest.Server{RunDir: t.TempDir()}, dir: t.TempDir()}
 	p := &pair{stock: r, ours: r}
-	b, err := os.ReadFile(filepath.Join(origin, "testdata", "flows.txt"))
+	b, err := os.ReadFile(filepath.Join(origin, "oftext", "testdata", "flows.txt"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ofctl
+package oftext
 
 import (
 	"encoding/hex"
@@ -13,70 +13,27 @@ import (
 	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/flow"
 	"github.com/weirswitch/weir/datapath/openflow"
+	"github.com/weirswitch/weir/datapath/openflow/ofp"
 )
 
-// names are the ports and tables of a switch.
-type names struct {
-	ports  map[string]action.Port
-	tables map[string]uint8
-}
-
-// keyValue is one word of a flow: "in_port=1", "tcp".
-type keyValue struct{ key, value string }
-
-const blanks = ", \t\r\n"
-
-// keyValues splits a text into words at commas and blanks. A value in
-// parentheses, and parentheses within a value, may contain them.
-func keyValues(s string) (kvs []keyValue) {
-	for {
-		s = strings.TrimLeft(s, blanks)
-		if s == "" {
-			return kvs
-		}
-		n := strings.IndexAny(s, ":=("+blanks)
-		if n < 0 {
-			return append(kvs, keyValue{s, ""})
-		}
-		kv := keyValue{key: s[:n]}
-		delim := s[n]
-		s = s[n+1:]
-		switch {
-		case delim == '(' || delim == ':' || delim == '=':
-			end := valueEnd(s, delim == '(')
-			kv.value = s[:end]
-			s = s[end:]
-			if delim == '(' && s != "" {
-				s = s[1:]
-			}
-		}
-		kvs = append(kvs, kv)
-	}
-}
-
-// valueEnd returns the length of the value at the start of s.
-func valueEnd(s string, paren bool) int {
-	depth := 0
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '(':
-			depth++
-		case c == ')' && depth == 0 && paren:
-			return i
-		case c == ')':
-			depth--
-		case !paren && depth <= 0 && strings.IndexByte(blanks, c) >= 0:
-			return i
-		}
-	}
-	return len(s)
-}
-
-// flowMod is a flow as a user writes it.
-type flowMod struct {
+// Flow is a flow as a user writes it.
+type Flow struct {
 	openflow.FlowMod
-	raw    flow.Match // before what has no effect was taken out
-	usable protocols
+	Raw    flow.Match // before what has no effect was taken out
+	Usable Protocols
+}
+
+// ForVersion is m as a version that must name a table has it.
+func (m *Flow) ForVersion(v ofp.Version) *openflow.FlowMod {
+	f := m.FlowMod
+	del := f.Command == openflow.FlowDelete || f.Command == openflow.FlowDeleteStrict
+	if v > ofp.V10 && f.Table == openflow.TableAll && !del {
+		f.Table = 0
+	}
+	if v > ofp.V10 && f.Command != openflow.FlowAdd && f.CookieMask == 0 {
+		f.Cookie = 0
+	}
+	return &f
 }
 
 // words that dump-flows prints and that mean nothing in a flow.
@@ -96,29 +53,29 @@ func keysOf(c openflow.FlowModCommand) allowed {
 	return allowed{outPort: true}
 }
 
-// parseFlow reads a flow for command c. The error is as the stock tool has it.
-func parseFlow(s string, c openflow.FlowModCommand, n names) (*flowMod, error) {
+// ParseFlow reads a flow for command c. The error is as the stock tool has it.
+func ParseFlow(s string, c openflow.FlowModCommand, n Names) (*Flow, error) {
 	return parseKeys(s, c, keysOf(c), n)
 }
 
-// parseFilter reads what dump-flows takes.
-func parseFilter(s string, n names) (openflow.FlowFilter, *flowMod, error) {
+// ParseFilter reads what dump-flows takes.
+func ParseFilter(s string, n Names) (openflow.FlowFilter, *Flow, error) {
 	m, err := parseKeys(s, openflow.FlowAdd, allowed{outPort: true}, n)
 	if err != nil {
 		return openflow.FlowFilter{}, nil, err
 	}
 	// A table in a statistics request needs no extension.
-	if m.usable&of10tid != 0 {
-		m.usable |= of10
+	if m.Usable&OF10TID != 0 {
+		m.Usable |= OF10
 	}
-	if m.usable&nxmTID != 0 {
-		m.usable |= nxm
+	if m.Usable&NXMTID != 0 {
+		m.Usable |= NXM
 	}
 	return openflow.FlowFilter{Match: m.Match, Table: m.Table, OutPort: m.OutPort, OutGroup: m.OutGroup, Cookie: m.Cookie, CookieMask: m.CookieMask}, m, nil
 }
 
-func parseKeys(s string, c openflow.FlowModCommand, keys allowed, n names) (*flowMod, error) {
-	m := &flowMod{usable: anyProto, FlowMod: openflow.FlowMod{
+func parseKeys(s string, c openflow.FlowModCommand, keys allowed, n Names) (*Flow, error) {
+	m := &Flow{Usable: Any, FlowMod: openflow.FlowMod{
 		Command: c, Priority: 0x8000, Table: openflow.TableAll, NewCookie: math.MaxUint64, BufferID: openflow.NoBuffer,
 		OutPort: action.PortAny, OutGroup: action.GroupAny,
 	}}
@@ -137,12 +94,12 @@ func parseKeys(s string, c openflow.FlowModCommand, keys allowed, n names) (*flo
 	if m.CookieMask == 0 && m.NewCookie == math.MaxUint64 && c <= openflow.FlowModifyStrict {
 		m.NewCookie = 0
 	}
-	m.raw = m.Match
+	m.Raw = m.Match
 	m.Match.Normalize()
 	if m.Match.Exact(flow.FieldEthType) && m.Match.Key.EthType() == flow.EthTypeIPv6 {
 		for _, f := range []flow.Field{flow.FieldIPProto, flow.FieldIPTOS, flow.FieldIPv6Src, flow.FieldIPv6Dst} {
 			if !m.Match.Mask.Get(f).IsZero() {
-				m.usable &= nxmUp
+				m.Usable &= NXMUp
 			}
 		}
 	}
@@ -166,7 +123,7 @@ func cutActions(s string) (match, acts string, ok bool) {
 }
 
 // key reads one word of a flow.
-func (m *flowMod) key(kv keyValue, keys allowed, n names) (err error) {
+func (m *Flow) key(kv keyValue, keys allowed, n Names) (err error) {
 	if kv.key == "eth" {
 		return nil // Ethernet, as all packets here
 	}
@@ -183,15 +140,15 @@ func (m *flowMod) key(kv keyValue, keys allowed, n names) (err error) {
 			return nil
 		case "reset_counts":
 			m.Flags |= openflow.FlagResetCounts
-			m.usable &= oxm
+			m.Usable &= OXM
 			return nil
 		case "no_packet_counts":
 			m.Flags |= openflow.FlagNoPktCounts
-			m.usable &= oxm13 | oxm14 | oxm15
+			m.Usable &= OXM13 | OXM14 | OXM15
 			return nil
 		case "no_byte_counts":
 			m.Flags |= openflow.FlagNoBytCounts
-			m.usable &= oxm13 | oxm14 | oxm15
+			m.Usable &= OXM13 | OXM14 | OXM15
 			return nil
 		}
 	}
@@ -205,14 +162,14 @@ func (m *flowMod) key(kv keyValue, keys allowed, n names) (err error) {
 	case kv.key == "dl_vlan":
 		return m.field(flow.FieldVLANVID, kv, n)
 	case kv.key == "table":
-		if m.Table, err = parseTable(kv.value, n); err != nil {
+		if m.Table, err = ParseTable(kv.value, n); err != nil {
 			return err
 		}
 		if m.Table != openflow.TableAll {
-			m.usable &= withTID
+			m.Usable &= WithTID
 		}
 	case kv.key == "out_port" && keys.outPort:
-		p, err := parsePort(kv.value, n)
+		p, err := ParsePort(kv.value, n)
 		if err != nil {
 			return fmt.Errorf("%s is not a valid OpenFlow port", kv.value)
 		}
@@ -223,7 +180,7 @@ func (m *flowMod) key(kv keyValue, keys allowed, n names) (err error) {
 			return fmt.Errorf("%s is not a valid OpenFlow group", kv.value)
 		}
 		m.OutGroup = uint32(g)
-		m.usable &= of11Up
+		m.Usable &= OF11Up
 	case kv.key == "priority" && keys.priority:
 		m.Priority, err = parseU16(kv)
 	case kv.key == "idle_timeout" && keys.timeout:
@@ -260,14 +217,14 @@ func parseU64(s string) (uint64, error) {
 	return v, nil
 }
 
-func (m *flowMod) cookie(s string, keys allowed) (err error) {
+func (m *Flow) cookie(s string, keys allowed) (err error) {
 	val, mask, masked := strings.Cut(s, "/")
 	switch {
 	case masked:
 		if m.Command == openflow.FlowAdd && keys.actions {
 			return errors.New("flow additions cannot use a cookie mask")
 		}
-		m.usable &= nxmUp | of11
+		m.Usable &= NXMUp | OF11
 		if m.Cookie, err = parseU64(val); err == nil {
 			m.CookieMask, err = parseU64(mask)
 		}
@@ -282,9 +239,9 @@ func (m *flowMod) cookie(s string, keys allowed) (err error) {
 }
 
 // field reads one field of the match.
-func (m *flowMod) field(f flow.Field, kv keyValue, n names) error {
+func (m *Flow) field(f flow.Field, kv keyValue, n Names) error {
 	if f == flow.FieldInPort || f == flow.FieldActsetOutput {
-		if p, ok := n.ports[unquote(kv.value)]; ok {
+		if p, ok := n.Ports[Unquote(kv.value)]; ok {
 			if _, err := action.ParsePort(kv.value); err != nil { // a number is no name
 				kv.value = fmt.Sprint(uint32(p))
 			}
@@ -304,50 +261,50 @@ func (m *flowMod) field(f flow.Field, kv keyValue, n names) error {
 	case mask.IsZero():
 	case f == flow.FieldVLANPCP || kv.key == "dl_vlan" || f == flow.FieldIPTOS || f == flow.FieldVLANVID && !strings.Contains(kv.value, "/"):
 	case f == flow.FieldVLANVID:
-		m.usable &= nxmUp
+		m.Usable &= NXMUp
 	default:
-		m.usable &= usableFor(f, mask)
+		m.Usable &= usableFor(f, mask)
 	}
 	return nil
 }
 
 // actions reads what stands behind "actions=" and checks it against the match.
-func (m *flowMod) actions(s string, n names) error {
+func (m *Flow) actions(s string, n Names) error {
 	var err error
-	m.Instructions, err = action.ParseWith(s, action.Names{Ports: n.ports, Tables: n.tables})
+	m.Instructions, err = action.ParseWith(s, action.Names{Ports: n.Ports, Tables: n.Tables})
 	if err != nil {
 		return err
 	}
-	u, err := checkActions(&m.Instructions, &m.Match, m.Table, m.usable)
-	m.usable = u
+	u, err := checkActions(&m.Instructions, &m.Match, m.Table, m.Usable)
+	m.Usable = u
 	return err
 }
 
-func parseTable(s string, n names) (uint8, error) {
+func ParseTable(s string, n Names) (uint8, error) {
 	if v, err := strconv.ParseUint(s, 0, 64); err == nil {
 		if v <= 255 {
 			return uint8(v), nil
 		}
-		return 0, &warning{"ofp_table", fmt.Sprintf("table %s is outside the supported range 0 through 255", s), fmt.Errorf("unknown table \"%s\"", s)}
+		return 0, &Warning{"ofp_table", fmt.Sprintf("table %s is outside the supported range 0 through 255", s), fmt.Errorf("unknown table \"%s\"", s)}
 	}
-	if t, ok := n.tables[unquote(s)]; ok {
+	if t, ok := n.Tables[Unquote(s)]; ok {
 		return t, nil
 	}
 	return 0, fmt.Errorf("unknown table \"%s\"", s)
 }
 
-func parsePort(s string, n names) (action.Port, error) {
+func ParsePort(s string, n Names) (action.Port, error) {
 	p, err := action.ParsePort(s)
 	if err == nil {
 		return p, nil
 	}
-	if p, ok := n.ports[unquote(s)]; ok {
+	if p, ok := n.Ports[Unquote(s)]; ok {
 		return p, nil
 	}
 	return 0, err
 }
 
-func unquote(s string) string {
+func Unquote(s string) string {
 	if strings.HasPrefix(s, `"`) {
 		if u, err := strconv.Unquote(s); err == nil {
 			return u
@@ -356,16 +313,16 @@ func unquote(s string) string {
 	return s
 }
 
-// warning is an error with a log line before it.
-type warning struct {
-	module, text string
-	err          error
+// Warning is an error with a log line before it.
+type Warning struct {
+	Module, Text string
+	Err          error
 }
 
-func (w *warning) Error() string { return w.err.Error() }
+func (w *Warning) Error() string { return w.Err.Error() }
 
-// text returns an error in the stock tool's words if it has them.
-func text(err error) string {
+// ErrorText returns an error in the stock tool's words if it has them.
+func ErrorText(err error) string {
 	var t *flow.TextError
 	if errors.As(err, &t) {
 		return t.Text
@@ -401,11 +358,11 @@ func flowLines(s string) (ls []flowLine) {
 	return ls
 }
 
-// parseFlows reads the flows of a file; a line may begin with its command, c is
+// ParseFlows reads the flows of a file; a line may begin with its command, c is
 // that of the others. The result says which formats can carry all.
-func parseFlows(name, s string, c openflow.FlowModCommand, prefixes bool, n names) ([]*flowMod, protocols, error) {
-	usable := protocols(anyProto)
-	var ms []*flowMod
+func ParseFlows(name, s string, c openflow.FlowModCommand, prefixes bool, n Names) ([]*Flow, Protocols, error) {
+	usable := Protocols(Any)
+	var ms []*Flow
 	for _, l := range flowLines(s) {
 		cmd, rest := c, l.text
 		if prefixes {
@@ -415,23 +372,23 @@ func parseFlows(name, s string, c openflow.FlowModCommand, prefixes bool, n name
 				}
 			}
 		}
-		m, err := parseFlow(rest, cmd, n)
+		m, err := ParseFlow(rest, cmd, n)
 		if err != nil {
-			var w *warning
+			var w *Warning
 			if errors.As(err, &w) {
-				w.err = fmt.Errorf("%s:%d: %w", name, l.number, w.err)
+				w.Err = fmt.Errorf("%s:%d: %w", name, l.number, w.Err)
 				return nil, 0, w
 			}
-			return nil, 0, fmt.Errorf("%s:%d: %s", name, l.number, text(err))
+			return nil, 0, fmt.Errorf("%s:%d: %s", name, l.number, ErrorText(err))
 		}
-		usable &= m.usable
+		usable &= m.Usable
 		ms = append(ms, m)
 	}
 	return ms, usable, nil
 }
 
-// packetBytes reads a packet in hexadecimal; blanks are passed over.
-func packetBytes(s string) ([]byte, error) {
+// PacketBytes reads a packet in hexadecimal; Blanks are passed over.
+func PacketBytes(s string) ([]byte, error) {
 	b, err := hex.DecodeString(strings.Join(strings.Fields(s), ""))
 	switch {
 	case err != nil:
@@ -442,18 +399,18 @@ func packetBytes(s string) ([]byte, error) {
 	return b, nil
 }
 
-// parsePacketOut reads "in_port=1,packet=...,actions=...".
-func parsePacketOut(s string, n names) (*openflow.PacketOut, protocols, error) {
+// ParsePacketOut reads "in_port=1,packet=...,actions=...".
+func ParsePacketOut(s string, n Names) (*openflow.PacketOut, Protocols, error) {
 	m := &openflow.PacketOut{BufferID: openflow.NoBuffer, InPort: action.PortController}
 	s, acts, hasActions := cutActions(s)
-	f := flowMod{usable: anyProto}
+	f := Flow{Usable: Any}
 	for _, kv := range keyValues(s) {
 		if kv.value == "" {
 			return nil, 0, fmt.Errorf("field %s missing value", kv.key)
 		}
 		switch kv.key {
 		case "in_port":
-			p, err := parsePort(kv.value, n)
+			p, err := ParsePort(kv.value, n)
 			if err != nil {
 				return nil, 0, fmt.Errorf("%s is not a valid OpenFlow port", kv.value)
 			}
@@ -462,7 +419,7 @@ func parsePacketOut(s string, n names) (*openflow.PacketOut, protocols, error) {
 			}
 			m.InPort = p
 		case "packet":
-			b, err := packetBytes(kv.value)
+			b, err := PacketBytes(kv.value)
 			if err != nil {
 				return nil, 0, fmt.Errorf("%s: %w", kv.key, err)
 			}
@@ -481,21 +438,21 @@ func parsePacketOut(s string, n names) (*openflow.PacketOut, protocols, error) {
 		return nil, 0, errors.New("must specify packet")
 	}
 	m.Metadata = f.Match
-	f.usable = anyProto // metadata is dropped where a version has none
+	f.Usable = Any // metadata is dropped where a version has none
 	if hasActions {
-		in, u, err := parseActions(acts, n)
+		in, u, err := ParseActions(acts, n)
 		if err != nil {
 			return nil, 0, err
 		}
 		m.Actions = in.Apply
-		f.usable &= u
+		f.Usable &= u
 	}
-	return m, f.usable, nil
+	return m, f.Usable, nil
 }
 
-// parseActions reads the actions of a packet-out.
-func parseActions(s string, n names) (action.Instructions, protocols, error) {
-	in, err := action.ParseWith(s, action.Names{Ports: n.ports, Tables: n.tables})
+// ParseActions reads the actions of a packet-out.
+func ParseActions(s string, n Names) (action.Instructions, Protocols, error) {
+	in, err := action.ParseWith(s, action.Names{Ports: n.Ports, Tables: n.Tables})
 	if err != nil {
 		return in, 0, err
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ofctl
+package oftext
 
 import (
 	"errors"
@@ -14,27 +14,27 @@ import (
 
 // checkActions verifies actions against a match and narrows the formats down to those
 // that can carry them.
-func checkActions(in *action.Instructions, match *flow.Match, table uint8, usable protocols) (protocols, error) {
+func checkActions(in *action.Instructions, match *flow.Match, table uint8, usable Protocols) (Protocols, error) {
 	usable &= usableActions(in)
 	err10 := ofpact.Check(in, match, table, ofp.V10)
 	err13 := ofpact.Check(in, match, table, ofp.V13)
 	var k ofp.Kind
 	switch {
-	case err10 != nil && usable&of11Up == 0, err10 != nil && err13 != nil:
+	case err10 != nil && usable&OF11Up == 0, err10 != nil && err13 != nil:
 		if errors.As(err10, &k) {
 			if f := lacking(in.Apply, *match); k == ofp.BACMatchInconsistent && f != flow.FieldNone {
-				return usable, &warning{"ofp_actions", fmt.Sprintf("set_field %s lacks correct prerequisites", f), fmt.Errorf("actions are invalid with specified match (%s)", k)}
+				return usable, &Warning{"ofp_actions", fmt.Sprintf("set_field %s lacks correct prerequisites", f), fmt.Errorf("actions are invalid with specified match (%s)", k)}
 			}
 			return usable, fmt.Errorf("actions are invalid with specified match (%s)", k)
 		}
 		return usable, err10
-	case err13 != nil && usable != 0 && usable&^of11Up == 0:
+	case err13 != nil && usable != 0 && usable&^OF11Up == 0:
 		if errors.As(err13, &k) {
 			return usable, fmt.Errorf("actions are invalid with specified match (%s)", k)
 		}
 		return usable, err13
 	case err13 != nil:
-		usable &^= of11Up
+		usable &^= OF11Up
 	}
 	return usable, nil
 }
@@ -68,29 +68,29 @@ func lacking(l action.List, m flow.Match) flow.Field {
 
 // usableActions returns the formats that the stock tool takes in to need. It
 // forgets what came before a clone.
-func usableActions(in *action.Instructions) protocols {
-	p := protocols(anyProto)
+func usableActions(in *action.Instructions) Protocols {
+	p := Protocols(Any)
 	if in.Meter != 0 {
-		p &= oxm13 | oxm14 | oxm15
+		p &= OXM13 | OXM14 | OXM15
 	}
 	p = usableList(in.Write, usableList(in.Apply, p))
 	if in.MetadataMask != 0 {
-		p &= nxmUp | of11
+		p &= NXMUp | OF11
 	}
 	return p
 }
 
-func usableList(l action.List, p protocols) protocols {
+func usableList(l action.List, p Protocols) Protocols {
 	for _, a := range l {
 		switch a := a.(type) {
 		case action.PushVLAN:
-			p &= of11Up
+			p &= OF11Up
 		case action.SetField:
 			if !a.Legacy {
 				p &= usableFor(a.Field, a.Mask.And(flow.Ones(a.Field.Bits())))
 			}
 		case action.Clone:
-			p = usableList(a.Actions, anyProto)
+			p = usableList(a.Actions, Any)
 		}
 	}
 	return p

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ofctl
+package oftext
 
 import (
 	"bytes"
@@ -23,18 +23,18 @@ func FuzzParseFlow(f *testing.F) {
 		f.Add(strings.TrimSuffix(l, "\n"))
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		m, err := parseFlow(s, openflow.FlowAdd, names{})
+		m, err := ParseFlow(s, openflow.FlowAdd, Names{})
 		if err != nil {
-			if text(err) == "" {
+			if ErrorText(err) == "" {
 				t.Errorf("%q: an error without words", s)
 			}
 			return
 		}
-		if m.usable&oxm15 == 0 {
+		if m.Usable&OXM15 == 0 {
 			return
 		}
 		p := openflow.Proto{Version: ofp.V15}
-		raw, err := openflow.Encode(p, 1, m.forVersion(ofp.V15))
+		raw, err := openflow.Encode(p, 1, m.ForVersion(ofp.V15))
 		if err != nil {
 			return // too long
 		}

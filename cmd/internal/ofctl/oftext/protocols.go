@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ofctl
+package oftext
 
 import (
 	"fmt"
@@ -10,30 +10,30 @@ import (
 	"github.com/weirswitch/weir/datapath/openflow/ofp"
 )
 
-// protocols is a set of flow formats: an OpenFlow version and, for 1.0, which of
+// Protocols is a set of flow formats: an OpenFlow version and, for 1.0, which of
 // Nicira's extensions are on (ovs-ofctl(8), --flow-format). The lowest bit
 // is the most widely supported one.
-type protocols uint16
+type Protocols uint16
 
 const (
-	of10    protocols = 1 << iota // OpenFlow 1.0
-	of10tid                       // with tables in flow_mods
-	nxm                           // OpenFlow 1.0 with NXM
-	nxmTID
-	of11
-	oxm12
-	oxm13
-	oxm14
-	oxm15
+	OF10    Protocols = 1 << iota // OpenFlow 1.0
+	OF10TID                       // with tables in flow_mods
+	NXM                           // OpenFlow 1.0 with NXM
+	NXMTID
+	OF11
+	OXM12
+	OXM13
+	OXM14
+	OXM15
 	numProtocols = iota
 )
 
 const (
-	oxm      = oxm12 | oxm13 | oxm14 | oxm15
-	anyProto = 1<<numProtocols - 1
-	nxmUp    = nxm | nxmTID | oxm        // that have extensible matches
-	of11Up   = of11 | oxm                // OpenFlow 1.1 and later
-	withTID  = of10tid | nxmTID | of11Up // that name a flow's table
+	OXM     = OXM12 | OXM13 | OXM14 | OXM15
+	Any     = 1<<numProtocols - 1
+	NXMUp   = NXM | NXMTID | OXM        // that have extensible matches
+	OF11Up  = OF11 | OXM                // OpenFlow 1.1 and later
+	WithTID = OF10TID | NXMTID | OF11Up // that name a flow's table
 )
 
 var protocolNames = [numProtocols]string{
@@ -44,10 +44,10 @@ var protocolNames = [numProtocols]string{
 // protocolSets are abbreviations.
 var protocolSets = []struct {
 	name string
-	set  protocols
-}{{"any", anyProto}, {"OpenFlow10", of10 | of10tid}, {"NXM", nxm | nxmTID}, {"OXM", oxm}}
+	set  Protocols
+}{{"any", Any}, {"OpenFlow10", OF10 | OF10TID}, {"NXM", NXM | NXMTID}, {"OXM", OXM}}
 
-func (p protocols) String() string {
+func (p Protocols) String() string {
 	if p == 0 {
 		return "none"
 	}
@@ -66,9 +66,9 @@ func (p protocols) String() string {
 	return strings.Join(ws, ",")
 }
 
-// parseProtocols reads what -F takes.
-func parseProtocols(s string) (protocols, error) {
-	var p protocols
+// ParseProtocols reads what -F takes.
+func ParseProtocols(s string) (Protocols, error) {
+	var p Protocols
 next:
 	for _, w := range strings.Split(s, ",") {
 		for _, a := range protocolSets {
@@ -88,42 +88,42 @@ next:
 	return p, nil
 }
 
-// version returns the OpenFlow version of the lowest member of p.
-func (p protocols) version() ofp.Version {
+// Version returns the OpenFlow version of the lowest member of p.
+func (p Protocols) Version() ofp.Version {
 	switch {
-	case p&(of10|of10tid|nxm|nxmTID) != 0:
+	case p&(OF10|OF10TID|NXM|NXMTID) != 0:
 		return ofp.V10
-	case p&of11 != 0:
+	case p&OF11 != 0:
 		return ofp.V11
 	}
 	for v := ofp.V12; v < ofp.V15; v++ {
-		if p&protocolsOf(v) != 0 {
+		if p&ProtocolsOf(v) != 0 {
 			return v
 		}
 	}
 	return ofp.V15
 }
 
-// lowest returns the lowest member.
-func (p protocols) lowest() protocols { return p & -p }
+// Lowest returns the lowest member.
+func (p Protocols) Lowest() Protocols { return p & -p }
 
-// protocolsOf returns the formats of version v.
-func protocolsOf(v ofp.Version) protocols {
+// ProtocolsOf returns the formats of version v.
+func ProtocolsOf(v ofp.Version) Protocols {
 	switch {
 	case v == ofp.V10:
-		return of10 | of10tid | nxm | nxmTID
+		return OF10 | OF10TID | NXM | NXMTID
 	case v == ofp.V11:
-		return of11
+		return OF11
 	case v >= ofp.V12 && v <= ofp.V15:
-		return oxm12 << (v - ofp.V12)
+		return OXM12 << (v - ofp.V12)
 	}
 	return 0
 }
 
-// versions returns the versions of the members of p.
-func (p protocols) versions() (s ofp.Versions) {
+// Versions returns the versions of the members of p.
+func (p Protocols) Versions() (s ofp.Versions) {
 	for v := ofp.V10; v <= ofp.V15; v++ {
-		if p&protocolsOf(v) != 0 {
+		if p&ProtocolsOf(v) != 0 {
 			s |= ofp.VersionSet(v)
 		}
 	}
@@ -144,10 +144,10 @@ func prefix(m flow.U128, n int) bool {
 // usableFor returns the formats that can express a match of the bits m of f:
 // OpenFlow 1.0 has its twelve fields, addresses with prefixes; OpenFlow 1.1
 // adds a few and masks.
-func usableFor(f flow.Field, m flow.U128) protocols {
+func usableFor(f flow.Field, m flow.U128) Protocols {
 	n := f.Bits()
 	exact := m == flow.Ones(n)
-	ifElse := func(c bool, a, b protocols) protocols {
+	ifElse := func(c bool, a, b Protocols) Protocols {
 		if c {
 			return a
 		}
@@ -156,18 +156,18 @@ func usableFor(f flow.Field, m flow.U128) protocols {
 	switch f {
 	case flow.FieldInPort, flow.FieldEthType, flow.FieldVLANPCP, flow.FieldIPProto, flow.FieldIPTOS, flow.FieldIPDSCP,
 		flow.FieldARPOp, flow.FieldICMPType, flow.FieldICMPCode:
-		return anyProto
+		return Any
 	case flow.FieldVLANTCI, flow.FieldVLANVID, flow.FieldTPSrc, flow.FieldTPDst, flow.FieldTCPSrc, flow.FieldTCPDst,
 		flow.FieldUDPSrc, flow.FieldUDPDst:
-		return ifElse(exact, anyProto, nxmUp)
+		return ifElse(exact, Any, NXMUp)
 	case flow.FieldSCTPSrc, flow.FieldSCTPDst:
-		return ifElse(exact, nxmUp|of11, nxmUp)
+		return ifElse(exact, NXMUp|OF11, NXMUp)
 	case flow.FieldEthSrc, flow.FieldEthDst:
-		return ifElse(exact, anyProto, nxmUp|of11)
+		return ifElse(exact, Any, NXMUp|OF11)
 	case flow.FieldIPSrc, flow.FieldIPDst, flow.FieldARPSPA, flow.FieldARPTPA:
-		return ifElse(prefix(m, n), anyProto, nxmUp|of11)
+		return ifElse(prefix(m, n), Any, NXMUp|OF11)
 	case flow.FieldMetadata, flow.FieldIPECN, flow.FieldMPLSLabel, flow.FieldMPLSTC:
-		return nxmUp | of11
+		return NXMUp | OF11
 	}
-	return nxmUp
+	return NXMUp
 }

@@ -108,6 +108,12 @@ func (b *Bridge) GroupMod(m *openflow.GroupMod, now time.Time) (eff Effects, err
 	switch m.Command {
 	case openflow.GroupAdd:
 		err = b.groupAdd(m, now, &eff)
+	case openflow.GroupAddOrModify:
+		if b.group(m.Group) == nil {
+			err = b.groupAdd(m, now, &eff)
+		} else {
+			err = b.groupModify(m, now, &eff)
+		}
 	case openflow.GroupModify:
 		err = b.groupModify(m, now, &eff)
 	case openflow.GroupDelete:
@@ -395,13 +401,20 @@ const (
 // output, push_vlan, pop_vlan, set_queue, group, set_nw_ttl, dec_nw_ttl, set_field.
 const groupActions = 1<<0 | 1<<17 | 1<<18 | 1<<21 | 1<<22 | 1<<23 | 1<<24 | 1<<25
 
-func groupFeatures() *openflow.GroupFeaturesReply {
+// groupActions10 are those of OpenFlow 1.0, of which the stock switch says that they are all there.
+const groupActions10 = 1<<12 - 1
+
+func groupFeatures(v ofp.Version) *openflow.GroupFeaturesReply {
+	actions := uint32(groupActions)
+	if v == ofp.V10 {
+		actions = groupActions10
+	}
 	rep := &openflow.GroupFeaturesReply{
 		Types:        1<<openflow.GroupTypeAll | 1<<openflow.GroupTypeSelect | 1<<openflow.GroupTypeIndirect | 1<<openflow.GroupTypeFF,
 		Capabilities: capSelectWeight | capSelectLiveness | capChaining,
 	}
 	for t := range rep.MaxGroups {
-		rep.MaxGroups[t], rep.Actions[t] = MaxGroups, groupActions
+		rep.MaxGroups[t], rep.Actions[t] = MaxGroups, actions
 	}
 	return rep
 }

@@ -114,7 +114,7 @@ func (b *Bridge) Handle(c ConnInfo, m openflow.Message, now time.Time) (replies 
 	case *openflow.GroupStatsRequest:
 		one(b.groupStats(m.Group, now))
 	case *openflow.GroupFeaturesRequest:
-		one(groupFeatures())
+		one(groupFeatures(c.Version))
 	default:
 		err = fmt.Errorf("message %T: %w", m, ofp.BRCBadType)
 	}

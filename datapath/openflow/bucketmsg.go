@@ -194,11 +194,14 @@ func (d *decoder) groupProperties(g *GroupDesc, cmd GroupModCommand) {
 				break
 			}
 			switch cmd {
-			case GroupAdd, GroupModify:
+			case GroupAdd, GroupModify, GroupAddOrModify:
 			case GroupDelete, GroupInsertBucket, GroupRemoveBucket:
 				p.Failf(ofp.BPCBadValue, "a selection method with command %d", cmd)
 			default:
 				p.Failf(ofp.GMFCBadCommand, "command %d", cmd)
+			}
+			if p.Err() == nil && g.Type > GroupTypeFF {
+				p.Failf(ofp.GMFCBadType, "a selection method for type %d", g.Type)
 			}
 			if p.Err() == nil && g.Type != GroupTypeSelect {
 				p.Failf(ofp.BPCBadValue, "a selection method for type %d", g.Type)
@@ -279,7 +282,7 @@ func (d *decoder) groupMod13() *GroupMod {
 	return m
 }
 
-// groupMod15 reads OpenFlow 1.5, 7.3.4.3:
+// groupMod15 reads OpenFlow 1.5, 7.3.4.3, which in 1.0 is NXT_GROUP_MOD:
 //
 //	+-------------------------------+---------------+---------------+
 //	|            command            |     type      |    padding    |
@@ -342,12 +345,12 @@ func (d *decoder) checkGroupMod(m *GroupMod) {
 		return
 	}
 	switch m.Command {
-	case GroupAdd, GroupModify, GroupInsertBucket, GroupRemoveBucket:
+	case GroupAdd, GroupModify, GroupAddOrModify, GroupInsertBucket, GroupRemoveBucket:
 		if k := m.check(); k != ofp.NoError {
 			d.Failf(k, "group of type %d", m.Type)
 		}
 	case GroupDelete:
-		if len(m.Buckets) > 0 && d.Version < ofp.V15 {
+		if len(m.Buckets) > 0 && !d.buckets15Form() {
 			d.Failf(ofp.GMFCInvalidGroup, "buckets to delete")
 		}
 	default:

@@ -27,6 +27,8 @@ const (
 	// OpenFlow 1.5.
 	GroupInsertBucket GroupModCommand = 3
 	GroupRemoveBucket GroupModCommand = 5
+	// GroupAddOrModify is Open vSwitch's own, in every version (ovs-ofctl --may-create mod-group).
+	GroupAddOrModify GroupModCommand = 0x8000
 )
 
 // Numbers of buckets that are reserved (OpenFlow 1.5, 7.3.4.3, enum
@@ -70,7 +72,7 @@ type GroupDesc struct {
 	Buckets   []Bucket
 }
 
-// GroupMod changes a group (OpenFlow 1.1 and later).
+// GroupMod changes a group (OpenFlow 1.1 and later; in 1.0 NXT_GROUP_MOD).
 type GroupMod struct {
 	Command GroupModCommand
 	// CommandBucket is the bucket to remove, or behind which to insert; BucketAll where

@@ -7,6 +7,10 @@ import (
 	"github.com/weirswitch/weir/datapath/openflow/ofp"
 )
 
+// buckets15Form reports whether groups are written as in OpenFlow 1.5: there, and by Nicira's
+// messages for OpenFlow 1.0.
+func (p Proto) buckets15Form() bool { return p.Version >= ofp.V15 || p.Version == ofp.V10 }
+
 // id reads the number that requests about groups and meters consist of.
 func (d *decoder) id() uint32 {
 	id := d.U32()
@@ -20,14 +24,14 @@ func (e *encoder) id(id uint32) {
 }
 
 func (d *decoder) groupDescRequest() *GroupDescRequest {
-	if d.Version < ofp.V15 {
+	if !d.buckets15Form() {
 		return &GroupDescRequest{action.GroupAll}
 	}
 	return &GroupDescRequest{d.id()}
 }
 
 func (e *encoder) groupDescRequest(m *GroupDescRequest) {
-	if e.Version >= ofp.V15 {
+	if e.buckets15Form() {
 		e.id(m.Group)
 	}
 }
@@ -40,7 +44,7 @@ func (d *decoder) groupDesc() *GroupDescReply {
 		g := GroupDesc{Type: GroupType(el.U8())}
 		el.Skip(1)
 		g.Group = el.U32()
-		if d.Version < ofp.V15 {
+		if !d.buckets15Form() {
 			g.Buckets = el.buckets()
 		} else {
 			n := int(el.U16())
@@ -65,7 +69,7 @@ func (e *encoder) groupDesc(m *GroupDescReply) {
 			e.U8(uint8(g.Type))
 			e.Zero(1)
 			e.U32(g.Group)
-			if e.Version < ofp.V15 {
+			if !e.buckets15Form() {
 				e.buckets(g.Buckets)
 			} else {
 				at := e.Len()

@@ -129,6 +129,11 @@ func samples(v ofp.Version) (ms []Message) {
 		&CTFlush{}, &CTFlush{Proto: 17, Orig: CTTuple{Src: netip.MustParseAddr("10.0.0.1"), DstPort: 53}, Zone: 7, HasZone: true},
 		&CTFlush{Proto: 58, Orig: CTTuple{ID: 3, Type: 128}, Reply: CTTuple{Dst: netip.MustParseAddr("fd00::1"), Code: 1}},
 		&RoleRequest{Role: RolePrimary, Nicira: true}, &RoleReply{Role: RoleSecondary, Nicira: true},
+		&GroupDescRequest{Group: action.GroupAll},
+		&GroupDescReply{Groups: []GroupDesc{{Group: 5, Type: GroupTypeSelect, Buckets: []Bucket{{Weight: 3, WatchPort: action.PortAny, WatchGroup: action.GroupAny, Actions: action.List{action.Output{Port: 2}}}}}}},
+		&GroupStatsRequest{Group: 5},
+		&GroupStatsReply{Groups: []GroupStats{{Group: 5, RefCount: 2, Packets: 3, Bytes: 4, Lifetime: Lifetime{5, 6}, Buckets: []BucketStats{{7, 8}}}}},
+		&GroupFeaturesRequest{}, &GroupFeaturesReply{Types: 15, Capabilities: 7, MaxGroups: [4]uint32{1, 2, 3, 4}, Actions: [4]uint32{1, 1 << 17, 1 << 22, 1 << 25}},
 	)
 	if v == ofp.V10 {
 		ms = append(ms, flowStats(true), &AggregateReply{Packets: 1, Bytes: 2, Flows: 3, Nicira: true},
@@ -143,11 +148,6 @@ func samples(v ofp.Version) (ms []Message) {
 			AsyncConfig: AsyncConfig{Primary: [NumAsync]uint32{3, 7, 5}, Secondary: [NumAsync]uint32{1, 2, 4}},
 			SetPrimary:  [NumAsync]bool{true, true, true}, SetSecondary: [NumAsync]bool{true, true, true},
 		},
-		&GroupDescRequest{Group: action.GroupAll},
-		&GroupDescReply{Groups: []GroupDesc{{Group: 5, Type: GroupTypeSelect, Buckets: []Bucket{{Weight: 3, WatchPort: action.PortAny, WatchGroup: action.GroupAny, Actions: action.List{action.Output{Port: 2}}}}}}},
-		&GroupStatsRequest{Group: 5},
-		&GroupStatsReply{Groups: []GroupStats{{Group: 5, RefCount: 2, Packets: 3, Bytes: 4, Lifetime: Lifetime{5, 6}, Buckets: []BucketStats{{7, 8}}}}},
-		&GroupFeaturesRequest{}, &GroupFeaturesReply{Types: 15, Capabilities: 7, MaxGroups: [4]uint32{1, 2, 3, 4}, Actions: [4]uint32{1, 1 << 17, 1 << 22, 1 << 25}},
 		&MeterFeaturesRequest{}, &MeterFeaturesReply{MaxMeters: 100, BandTypes: 2, Capabilities: 15, MaxBands: 8, MaxColor: 1},
 		&MeterConfigRequest{Meter: 3}, &MeterConfigReply{Meters: []MeterConfig{{Meter: 3, Flags: MeterKbps | MeterBurst | MeterStat, Bands: []MeterBand{{Type: 1, Rate: 10, Burst: 20}}}}},
 		&MeterStatsRequest{Meter: 3}, &MeterStatsReply{Meters: []MeterStats{{Meter: 3, Flows: 4, Packets: 5, Bytes: 6, Lifetime: Lifetime{7, 8}, Bands: []BucketStats{{9, 10}}}}},

@@ -229,6 +229,7 @@ func rows() []row {
 		def(nxMessage, v10, v15, 26, (*decoder).tlvTable, (*encoder).tlvTable),
 		def(nxMessage, v10, v15, 29, (*decoder).ctFlushZone, (*encoder).ctFlushZone),
 		def(nxMessage, v10, v15, 32, (*decoder).ctFlush, (*encoder).ctFlush),
+		def(nxMessage, v10, v10, 31, (*decoder).groupMod15, (*encoder).groupMod15),
 		alt(nxMessage, v10, v15, 30, (*decoder).packetInNX2, (*encoder).packetInNX2, func(p Proto, _ *PacketIn) bool { return p.PacketIn == PacketInNXT2 }),
 
 		empty(request, v10, v15, 0, func() *DescRequest { return &DescRequest{} }),
@@ -270,6 +271,12 @@ func rows() []row {
 
 		alt(nxRequest, v10, v10, 0, (*decoder).flowStatsRequestNX, (*encoder).flowStatsRequestNX, func(_ Proto, m *FlowStatsRequest) bool { return m.Nicira }),
 		alt(nxReply, v10, v10, 0, (*decoder).flowStatsNX, (*encoder).flowStatsNX, func(_ Proto, m *FlowStatsReply) bool { return m.Nicira }),
+		def(nxRequest, v10, v10, 7, func(d *decoder) *GroupStatsRequest { return &GroupStatsRequest{d.id()} }, func(e *encoder, m *GroupStatsRequest) { e.id(m.Group) }),
+		def(nxReply, v10, v10, 7, (*decoder).groupStats, (*encoder).groupStats),
+		def(nxRequest, v10, v10, 8, (*decoder).groupDescRequest, (*encoder).groupDescRequest),
+		def(nxReply, v10, v10, 8, (*decoder).groupDesc, (*encoder).groupDesc),
+		empty(nxRequest, v10, v10, 9, func() *GroupFeaturesRequest { return &GroupFeaturesRequest{} }),
+		def(nxReply, v10, v10, 9, (*decoder).groupFeatures, (*encoder).groupFeatures),
 		alt(nxRequest, v10, v10, 1, (*decoder).aggregateRequestNX, (*encoder).aggregateRequestNX, func(_ Proto, m *AggregateRequest) bool { return m.Nicira }),
 		alt(nxReply, v10, v10, 1, (*decoder).aggregateNX, (*encoder).aggregate, func(_ Proto, m *AggregateReply) bool { return m.Nicira }),
 	}

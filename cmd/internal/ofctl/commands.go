@@ -37,13 +37,37 @@ func commands() []command {
 		{"dump-flows", 1, 2, false, "SWITCH [FLOW]", "print flows", plain(dumpFlows)},
 		{"dump-aggregate", 1, 2, false, "SWITCH [FLOW]", "print the sum of flows", plain(dumpAggregate)},
 		{"queue-stats", 1, 3, false, "SWITCH [PORT [QUEUE]]", "print queue statistics", plain(queueStats)},
-		{"queue-get-config", 1, 2, false, "SWITCH [PORT]", "print the queues of ports", plain(queueGetConfig)},
+		{"queue-get-config", 1, 3, false, "SWITCH [PORT [QUEUE]]", "print the queues of ports", plain(queueGetConfig)},
 		{"add-flow", 2, 2, true, "SWITCH FLOW", "add a flow", plain(addFlow)},
 		{"add-flows", 2, 2, true, "SWITCH FILE", "add flows from a file", plain(addFlows)},
 		{"mod-flows", 2, 2, true, "SWITCH FLOW", "change the actions of matching flows", plain(modFlows)},
 		{"del-flows", 1, 2, true, "SWITCH [FLOW]", "delete matching flows", plain(delFlows)},
 		{"replace-flows", 2, 2, true, "SWITCH FILE", "replace flows with those of a file", plain(replaceFlows)},
 		{"diff-flows", 2, 2, false, "SOURCE1 SOURCE2", "compare flows of switches or files", diffFlows},
+		{"bundle", 2, 2, true, "SWITCH FILE", "make the changes of a file in one transaction", plain(bundleFile)},
+		{"add-group", 1, 2, true, "SWITCH GROUP", "add a group", groupCommand(openflow.GroupAdd)},
+		{"add-groups", 2, 2, true, "SWITCH FILE", "add groups from a file", plain(addGroups)},
+		{"mod-group", 1, 2, true, "SWITCH GROUP", "change a group", modGroup},
+		{"del-groups", 1, 2, true, "SWITCH [GROUP]", "delete groups", plain(delGroups)},
+		{"insert-buckets", 1, 2, true, "SWITCH GROUP", "add buckets to a group", groupCommand(openflow.GroupInsertBucket)},
+		{"remove-buckets", 1, 2, true, "SWITCH GROUP", "remove buckets from a group", groupCommand(openflow.GroupRemoveBucket)},
+		{"dump-groups", 1, 2, false, "SWITCH [GROUP]", "print groups", plain(dumpGroups)},
+		{"dump-group-stats", 1, 2, false, "SWITCH [GROUP]", "print group statistics", plain(dumpGroupStats)},
+		{"dump-group-features", 1, 1, false, "SWITCH", "print what groups can do", ask(&openflow.GroupFeaturesRequest{})},
+		{"add-meter", 2, 2, true, "SWITCH METER", "add a meter", meterCommand(openflow.MeterAdd)},
+		{"mod-meter", 2, 2, true, "SWITCH METER", "change a meter", meterCommand(openflow.MeterModify)},
+		{"del-meter", 1, 2, true, "SWITCH [METER]", "delete a meter", meterCommand(openflow.MeterDelete)},
+		{"del-meters", 1, 2, true, "SWITCH [METER]", "delete meters", meterCommand(openflow.MeterDelete)},
+		{"dump-meter", 1, 2, false, "SWITCH [METER]", "print a meter", meterRequest(func(id uint32) openflow.Message { return &openflow.MeterConfigRequest{Meter: id} })},
+		{"dump-meters", 1, 2, false, "SWITCH [METER]", "print meters", meterRequest(func(id uint32) openflow.Message { return &openflow.MeterConfigRequest{Meter: id} })},
+		{"meter-stats", 1, 2, false, "SWITCH [METER]", "print meter statistics", meterRequest(func(id uint32) openflow.Message { return &openflow.MeterStatsRequest{Meter: id} })},
+		{"meter-features", 1, 1, false, "SWITCH", "print what meters can do", meterRequest(func(uint32) openflow.Message { return &openflow.MeterFeaturesRequest{} })},
+		{"mod-table", 3, 3, true, "SWITCH TABLE SETTING", "change a table", plain(modTable)},
+		{"add-tlv-map", 2, 2, true, "SWITCH MAP", "map tunnel options to fields", plain(addTLVMap)},
+		{"del-tlv-map", 1, 2, true, "SWITCH [MAP]", "delete such mappings", plain(delTLVMap)},
+		{"dump-tlv-map", 1, 1, false, "SWITCH", "print them", ask(&openflow.TLVTableRequest{})},
+		{"ct-flush-zone", 2, 2, true, "SWITCH ZONE", "forget the connections of a zone", plain(ctFlushZone)},
+		{"ct-flush", 1, 4, true, "SWITCH [zone=N] [ORIG [REPLY]]", "forget connections", plain(ctFlush)},
 		{"packet-out", 2, -1, true, "SWITCH PACKET-OUT", "execute actions on a packet", plain(packetOut)},
 		{"monitor", 1, 3, false, "SWITCH [MISSLEN]", "print packets received from the switch", plain(monitor)},
 		{"snoop", 1, 1, false, "SWITCH", "print what the switch and its controller say", plain(snoop)},
@@ -53,6 +77,7 @@ func commands() []command {
 		{"ofp-parse", 1, 1, false, "FILE", "print messages from a file", plain(ofpParse)},
 		{"ofp-print", 1, 2, false, "", "", plain(ofpPrint)},
 		{"parse-flow", 1, 1, false, "", "", plain(parseFlowCommand)},
+		{"parse-group", 1, 1, false, "", "", plain(parseGroupCommand)},
 		{"parse-flows", 1, 1, false, "", "", plain(parseFlowsCommand)},
 		{"list-commands", 0, -1, false, "", "", plain(listCommands)},
 		{"help", 0, -1, false, "", "", plain(func(s *session, _ []string) error {
@@ -110,6 +135,14 @@ func more(m openflow.Message) bool {
 	case *openflow.QueueGetConfigReply:
 		return m.More
 	case *openflow.DescReply:
+		return m.More
+	case *openflow.GroupDescReply:
+		return m.More
+	case *openflow.GroupStatsReply:
+		return m.More
+	case *openflow.MeterConfigReply:
+		return m.More
+	case *openflow.MeterStatsReply:
 		return m.More
 	}
 	return false
@@ -248,8 +281,11 @@ func atoi(s string) int {
 }
 
 func queueGetConfig(s *session, args []string) error {
-	port := action.PortAny
+	port, queue := action.PortAny, uint32(math.MaxUint32)
 	var err error
+	if len(args) > 2 && !strings.EqualFold(args[2], "all") {
+		queue = uint32(atoi(args[2]))
+	}
 	if len(args) > 1 {
 		if port, err = s.portNumber(args[0], args[1]); err != nil {
 			return err
@@ -274,7 +310,7 @@ func queueGetConfig(s *session, args []string) error {
 		}
 	}
 	for _, p := range ports {
-		if err := s.printReply(c, args[0], &openflow.QueueGetConfigRequest{Port: p, Queue: math.MaxUint32}); err != nil {
+		if err := s.printReply(c, args[0], &openflow.QueueGetConfigRequest{Port: p, Queue: queue}); err != nil {
 			return err
 		}
 	}

@@ -62,23 +62,15 @@ func onlyPorts(a, b flow.Match) bool {
 
 // sendFlows sends flow_mods, reads the refusals at the end.
 func (s *session) sendFlows(target string, ms []*oftext.Flow, usable oftext.Protocols) error {
-	if s.plan.bundle {
-		return errors.New("--bundle is not supported")
-	}
 	c, err := s.openForFlows(target, usable)
 	if err != nil {
 		return err
 	}
-	for _, m := range ms {
-		refusal, err := c.change(m.ForVersion(c.version))
-		if err != nil {
-			return err
-		}
-		if err := s.refuse(refusal); err != nil {
-			return err
-		}
+	all := make([]openflow.Message, len(ms))
+	for i, m := range ms {
+		all[i] = m.ForVersion(c.version)
 	}
-	return nil
+	return s.changeAll(c, all)
 }
 
 // flowsFrom sends the flow of the command line, or those of standard input for
@@ -389,19 +381,7 @@ func replaceFlows(s *session, args []string) error {
 			change(e, f, openflow.FlowAdd)
 		}
 	}
-	if s.plan.bundle {
-		return errors.New("--bundle is not supported")
-	}
-	for _, m := range mods {
-		refusal, err := c.change(m)
-		if err != nil {
-			return err
-		}
-		if err := s.refuse(refusal); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.changeAll(c, mods)
 }
 
 // isFile reports whether a source of diff-flows is a file.

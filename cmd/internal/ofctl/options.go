@@ -26,6 +26,7 @@ type plan struct {
 	strict    bool
 	readd     bool
 	bundle    bool
+	mayCreate bool
 	readOnly  bool
 	names     nameMode
 	noStats   bool
@@ -106,6 +107,9 @@ func parse(e env.Env) (*plan, error) {
 	if len(p.sort) > 0 {
 		p.sort = append(p.sort, sortKey{down: true}) // what is alike, by priority
 	}
+	if bundles := oftext.Protocols(oftext.ProtocolsWithBundles).Versions(); p.bundle && p.versions&bundles == 0 {
+		p.versions = ofp.VersionSet(ofp.V14)
+	}
 	p.allowed = protocolsIn(p.versions)
 	if p.allowed&formats == 0 {
 		return nil, fmt.Errorf("None of the enabled OpenFlow versions (%s) supports any of the enabled flow formats (%s).  (Use -O to enable additional OpenFlow versions or -F to enable additional flow formats.)",
@@ -168,6 +172,8 @@ func (p *plan) option(o getopt.Found, formats *oftext.Protocols) (err error) {
 		p.readd = true
 	case "bundle":
 		p.bundle = true
+	case "may-create":
+		p.mayCreate = true
 	case "names":
 		p.names = namesOn
 	case "no-names":

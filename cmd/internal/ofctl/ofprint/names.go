@@ -43,6 +43,11 @@ var niciraNames = map[uint32]string{
 	29: "CT_FLUSH_ZONE", 30: "PACKET_IN2", 31: "GROUP_MOD", 32: "CT_FLUSH",
 }
 
+// niciraStats are Nicira's multipart types.
+var niciraStats = map[uint32]string{
+	0: "FLOW", 1: "AGGREGATE", 2: "FLOW_MONITOR", 3: "IPFIX_BRIDGE", 4: "IPFIX_FLOW", 7: "GROUP", 8: "GROUP_DESC", 9: "GROUP_FEATURES",
+}
+
 func multipartTypes(v ofp.Version) (request, reply uint8) {
 	if v == ofp.V10 {
 		return 16, 17
@@ -50,7 +55,11 @@ func multipartTypes(v ofp.Version) (request, reply uint8) {
 	return 18, 19
 }
 
-const nicira = 0x00002320
+// Experimenter numbers.
+const (
+	nicira = 0x00002320
+	onf    = 0x4f4e4600
+)
 
 // typeName returns the name of a message.
 func typeName(raw []byte) string {
@@ -78,13 +87,8 @@ func typeName(raw []byte) string {
 				ofs = 12
 			}
 			if at(ofs) == nicira {
-				switch at(ofs + 4) {
-				case 0:
-					return "NXST_FLOW" + dir
-				case 1:
-					return "NXST_AGGREGATE" + dir
-				case 2:
-					return "NXST_FLOW_MONITOR" + dir
+				if n, ok := niciraStats[at(ofs+4)]; ok {
+					return "NXST_" + n + dir
 				}
 			}
 		}
@@ -96,6 +100,14 @@ func typeName(raw []byte) string {
 		if at(8) == nicira {
 			if n, ok := niciraNames[at(12)]; ok {
 				return "NXT_" + n
+			}
+		}
+		if at(8) == onf {
+			switch at(12) {
+			case 2300:
+				return "ONFT_BUNDLE_CONTROL"
+			case 2301:
+				return "ONFT_BUNDLE_ADD_MESSAGE"
 			}
 		}
 	}

@@ -208,6 +208,30 @@ func (p *printer) body(m openflow.Message) {
 		p.WriteString(" format=" + packetInFormats[min(int(m.Format), len(packetInFormats)-1)])
 	case *openflow.SetControllerID:
 		p.printf(" id=%d", m.ID)
+	case *openflow.GroupMod:
+		p.groupMod(m)
+	case *openflow.MeterMod:
+		p.meterMod(m)
+	case *openflow.TableMod:
+		p.tableMod(m)
+	case *openflow.TableStatus:
+		p.tableStatus(m)
+	case *openflow.BundleControl:
+		p.bundleControl(m)
+	case *openflow.BundleAdd:
+		p.bundleAdd(m)
+	case *openflow.SetAsync:
+		p.async(&m.AsyncConfig)
+	case *openflow.GetAsyncReply:
+		p.async(&m.AsyncConfig)
+	case *openflow.TLVTableMod:
+		p.tlvMod(m)
+	case *openflow.TLVTableReply:
+		p.tlvTable(m)
+	case *openflow.CTFlushZone:
+		p.printf(" zone_id=%d", m.Zone)
+	case *openflow.CTFlush:
+		p.ctFlush(m)
 	default:
 		p.multipart(m)
 	}
@@ -257,9 +281,27 @@ func (p *printer) multipart(m openflow.Message) {
 		}
 	case *openflow.QueueGetConfigReply:
 		p.queueConfig(m)
-	case *openflow.TableStatus:
-		p.tableStatus(m)
 	case *openflow.TableDescReply:
 		p.tableDesc(m)
+	case *openflow.GroupDescRequest:
+		p.WriteString(" group_id=" + groupID(m.Group))
+	case *openflow.GroupDescReply:
+		p.groupDescs(m)
+	case *openflow.GroupStatsRequest:
+		p.WriteString(" group_id=" + groupID(m.Group))
+	case *openflow.GroupStatsReply:
+		p.groupStats(m)
+	case *openflow.GroupFeaturesReply:
+		p.groupFeatures(m)
+	case *openflow.MeterConfigRequest:
+		p.WriteString(" meter=" + meterID(m.Meter))
+	case *openflow.MeterConfigReply:
+		p.meterConfigs(m)
+	case *openflow.MeterStatsRequest:
+		p.WriteString(" meter=" + meterID(m.Meter))
+	case *openflow.MeterStatsReply:
+		p.meterStats(m)
+	case *openflow.MeterFeaturesReply:
+		p.meterFeatures(m)
 	}
 }

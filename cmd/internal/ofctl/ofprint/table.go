@@ -187,30 +187,11 @@ func ranges(ns []uint8) string {
 
 var evictionNames = []string{"OTHER", "IMPORTANCE", "LIFETIME"}
 
-// tableDesc reads the elements itself: length, table, padding, config,
-// properties (OpenFlow 1.4, 7.3.5.7).
-func (p *printer) tableDesc(m *openflow.TableDescReply) {
-	for i := range m.Tables {
-		p.oneTableDesc(&m.Tables[i])
-	}
-}
-
-// tableStatus prints why a table has a new state, and that.
-func (p *printer) tableStatus(m *openflow.TableStatus) {
-	reason := fmt.Sprint(uint8(m.Reason))
-	switch m.Reason {
-	case openflow.TableVacancyDown:
-		reason = "VACANCY_DOWN"
-	case openflow.TableVacancyUp:
-		reason = "VACANCY_UP"
-	}
-	p.printf(" reason=%s\ntable_desc:-", reason)
-	p.oneTableDesc(&m.Desc)
-}
-
-func (p *printer) oneTableDesc(t *openflow.TableDesc) {
+// evictionFlags reads, from table descriptions, what eviction goes by, which the codec does not keep: each is length, table,
+// padding, config, properties (OpenFlow 1.4, 7.3.5.7).
+func evictionFlags(b []byte) map[uint8]uint32 {
 	flags := make(map[uint8]uint32)
-	for b := p.raw[min(16, len(p.raw)):]; len(b) >= 8; {
+	for len(b) >= 8 {
 		n := u16(b)
 		if n < 8 || n > len(b) {
 			break
@@ -227,12 +208,20 @@ func (p *printer) oneTableDesc(t *openflow.TableDesc) {
 		}
 		b = b[n:]
 	}
-	onOff, vacancy := "off", "off"
-	if t.Eviction {
-		onOff = "on"
+	return flags
+}
+
+func (p *printer) tableDesc(m *openflow.TableDescReply) {
+	flags := evictionFlags(p.raw[min(16, len(p.raw)):])
+	for i := range m.Tables {
+		p.oneTableDesc(&m.Tables[i], flags)
 	}
+}
+
+func (p *printer) oneTableDesc(t *openflow.TableDesc, flags map[uint8]uint32) {
+	p.printf("\n  table %s:\n   eviction=%s eviction_flags=%s\n   vacancy=%s", p.table(t.Table), onOff(t.Eviction), bits(flags[t.Table], evictionNames, "|"), onOff(t.Vacancy))
 	if t.Vacancy {
-		vacancy = fmt.Sprintf("on vacancy_down=%d%% vacancy_up=%d%% vacancy=%d%%", t.VacancyDown, t.VacancyUp, t.Free)
+		p.printf(" vacancy_down=%d%% vacancy_up=%d%% vacancy=%d%%", t.VacancyDown, t.VacancyUp, t.Free)
 	}
-	p.printf("\n  table %s:\n   eviction=%s eviction_flags=%s\n   vacancy=%s\n", p.table(t.Table), onOff, bits(flags[t.Table], evictionNames, "|"), vacancy)
+	p.WriteByte('\n')
 }

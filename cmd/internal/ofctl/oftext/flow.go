@@ -339,6 +339,16 @@ var flowCommands = []struct {
 	{"modify_strict", openflow.FlowModifyStrict}, {"delete_strict", openflow.FlowDeleteStrict},
 }
 
+// flowCommand takes the command off a line; without one it is c.
+func flowCommand(s string, c openflow.FlowModCommand) (openflow.FlowModCommand, string) {
+	for _, w := range flowCommands {
+		if r, ok := strings.CutPrefix(s, w.word); ok && r != "" && (r[0] == ' ' || r[0] == '\t') {
+			return w.c, strings.TrimLeft(r, " \t")
+		}
+	}
+	return c, s
+}
+
 // flowLine is one flow of a file.
 type flowLine struct {
 	number int // from 1
@@ -366,20 +376,11 @@ func ParseFlows(name, s string, c openflow.FlowModCommand, prefixes bool, n Name
 	for _, l := range flowLines(s) {
 		cmd, rest := c, l.text
 		if prefixes {
-			for _, w := range flowCommands {
-				if r, ok := strings.CutPrefix(l.text, w.word); ok && r != "" && (r[0] == ' ' || r[0] == '\t') {
-					cmd, rest = w.c, strings.TrimLeft(r, " \t")
-				}
-			}
+			cmd, rest = flowCommand(l.text, c)
 		}
 		m, err := ParseFlow(rest, cmd, n)
 		if err != nil {
-			var w *Warning
-			if errors.As(err, &w) {
-				w.Err = fmt.Errorf("%s:%d: %w", name, l.number, w.Err)
-				return nil, 0, w
-			}
-			return nil, 0, fmt.Errorf("%s:%d: %s", name, l.number, ErrorText(err))
+			return nil, 0, atLine(name, l.number, err)
 		}
 		usable &= m.Usable
 		ms = append(ms, m)
@@ -456,16 +457,8 @@ func ParseActions(s string, n Names) (action.Instructions, Protocols, error) {
 	if err != nil {
 		return in, 0, err
 	}
-	for _, bad := range []struct {
-		is   bool
-		name string
-	}{
-		{in.Meter != 0, "meter"}, {in.ClearActions, "clear_actions"}, {len(in.Write) > 0, "write_actions"},
-		{in.MetadataMask != 0, "write_metadata"}, {in.HasGoto, "goto_table"},
-	} {
-		if bad.is {
-			return in, 0, fmt.Errorf("%s instruction not allowed here", bad.name)
-		}
+	if err := onlyActions(&in); err != nil {
+		return in, 0, err
 	}
 	return in, usableActions(&in), nil
 }

@@ -3,6 +3,9 @@
 package oftext
 
 import (
+	"errors"
+	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/weirswitch/weir/datapath/action"
@@ -64,4 +67,65 @@ func valueEnd(s string, paren bool) int {
 		}
 	}
 	return len(s)
+}
+
+// parseWord reads a number of 32 bits as C's strtoull(3) and a conversion do: of a longer
+// one, and of a negative one, the lower bits are left.
+func parseWord(s string) (uint32, error) {
+	if s == "" {
+		return 0, errors.New("missing required numeric argument")
+	}
+	n, ok := strtoull(s)
+	if !ok {
+		return 0, fmt.Errorf("invalid numeric format %s", s)
+	}
+	return uint32(n), nil
+}
+
+// strtoull reads all of s in C's notation: 10, 0x10, 010.
+func strtoull(s string) (uint64, bool) {
+	d, negative := strings.CutPrefix(s, "-")
+	if !negative {
+		d = strings.TrimPrefix(s, "+")
+	}
+	base := 10
+	switch {
+	case len(d) > 2 && (d[:2] == "0x" || d[:2] == "0X"):
+		base, d = 16, d[2:]
+	case len(d) > 1 && d[0] == '0':
+		base = 8
+	}
+	n, err := strconv.ParseUint(d, base, 64)
+	if err != nil {
+		return 0, false
+	}
+	if negative {
+		n = -n
+	}
+	return n, true
+}
+
+// onlyActions refuses instructions that are no actions.
+func onlyActions(in *action.Instructions) error {
+	for _, bad := range []struct {
+		is   bool
+		name string
+	}{
+		{in.Meter != 0, "meter"}, {in.ClearActions, "clear_actions"}, {len(in.Write) > 0, "write_actions"},
+		{in.MetadataMask != 0, "write_metadata"}, {in.HasGoto, "goto_table"},
+	} {
+		if bad.is {
+			return fmt.Errorf("%s instruction not allowed here", bad.name)
+		}
+	}
+	return nil
+}
+
+// atLine says of an error in which line of a file it is.
+func atLine(name string, line int, err error) error {
+	var w *Warning
+	if errors.As(err, &w) {
+		return &Warning{w.Module, w.Text, fmt.Errorf("%s:%d: %w", name, line, w.Err)}
+	}
+	return fmt.Errorf("%s:%d: %s", name, line, ErrorText(err))
 }

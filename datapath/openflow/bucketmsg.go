@@ -189,6 +189,10 @@ func (d *decoder) groupProperties(g *GroupDesc, cmd GroupModCommand) {
 			p.Failf(ofp.BPCBadLen, "experimenter's property of %d bytes", p.Len())
 		default:
 			vendor, sub := p.U32(), p.U32()
+			if vendor == 0 {
+				p.Failf(ofp.BPCBadExperimenter, "group property of nobody")
+				break
+			}
 			if vendor != netronome || sub != selectionMethod {
 				p.Failf(ofp.BPCBadExpType, "group property %#x:%d", vendor, sub)
 				break

@@ -174,6 +174,7 @@ var meant = []deliberate{
 	mean(`version 6 type 13`, `error 0004000[16]`, `error (0004000[01]|0001000b)`, "the match of a packet-out is read strictly: a field that nobody knows is refused"),
 	mean(`version 6 type 15`, `error (000e0001|0006000d)`, `error 00060000`, "a bucket's property of a wrong length, and a port to watch that is not there, are refused before it is seen that the group exists"),
 	mean(`version 1 type 04 000023200000001f`, `error b0c2000000002320000(d0003|6000d)`, `error b0c200000000232000(060000|010209)`, "the same, in NXT_GROUP_MOD; a property cut off is short before its fields are looked at"),
+	mean(`version 1 type 04 000023200000001f`, `error b0c200000000232000000107`, `error b0c200000000232000010(10[0-9a-f]|209)`, "an entry with a mask among the fields of a selection method is refused as an unknown field"),
 	mean(`version [46] type (1[012]|19 part .*|31)$`, `error 0001000[16]`, `error 0001000[16]`, "messages that only switches send: OFPBRC_BAD_TYPE or, where they are short, OFPBRC_BAD_LEN; stock's least lengths differ in a few"),
 }
 

@@ -336,7 +336,11 @@ func DecodeMask(r *ofp.Reader) (f flow.Field, mask flow.U128) {
 	}
 	row := h.row()
 	if row == nil || h.mask {
-		r.Failf(ofp.BMCBadField, "field %v of %d bytes", h.id, h.n)
+		kind := ofp.BMCBadField
+		if int(h.n) > r.Len() {
+			kind = ofp.BMCBadLen
+		}
+		r.Failf(kind, "field %v of %d bytes", h.id, h.n)
 		return
 	}
 	v, _ := getValue(r.Bytes(int(row.bytes)))

@@ -69,6 +69,9 @@ func (r *Rule) Hidden() bool { return r.cr.Priority() > 0xffff }
 type table struct {
 	cls classifier.Classifier[*Rule]
 	n   int // rules as changes see them
+	// noted: since the table was last cleared, a rule may have been in it that something else knows of (timeouts,
+	// groups, meters, learners) or that is not to go without a word or at all (OFPFF_SEND_FLOW_REM, hidden ones).
+	noted bool
 }
 
 // rules calls yield for every rule of version at until it returns false.
@@ -238,6 +241,8 @@ type Change struct {
 // Effects are what a change of a Bridge means for others.
 type Effects struct {
 	Changes []Change
+	// Cleared are tables of which all rules went at once; Changes does not have these.
+	Cleared []uint8
 	// Fragments: the treatment of IP fragments changed.
 	Fragments bool
 	// Meters that came or went; rules that named them are in Changes.
@@ -260,6 +265,9 @@ func (e *Effects) changed(k ChangeKind, r *Rule) {
 
 func (b *Bridge) setExpiry(r *Rule) {
 	want := r.IdleTimeout != 0 || r.HardTimeout != 0
+	if want || r.Flags&openflow.FlagSendFlowRem != 0 || r.Hidden() {
+		b.tables[r.Table].noted = true
+	}
 	switch {
 	case want && r.expiry < 0:
 		r.expiry = len(b.expirable)
@@ -348,8 +356,27 @@ func (b *Bridge) removeAll(rules []*Rule, why openflow.FlowRemovedReason, now ti
 	}
 	for i, t := range b.tables {
 		if whole[i] {
-			t.cls.Clear()
-			t.n = 0
+			t.clear()
+		}
+	}
+}
+
+// clear takes out all rules, of all versions.
+func (t *table) clear() {
+	t.cls.Clear()
+	t.n, t.noted = 0, false
+}
+
+// clearPlain clears the tables that f covers, if it selects all rules, and if there is nothing to do for
+// each of them: no work and no garbage per rule.
+func (b *Bridge) clearPlain(f *openflow.FlowFilter, eff *Effects) {
+	if b.staged != nil || f.Match.Mask.Map() != 0 || f.CookieMask != 0 || f.OutPort != action.PortAny || f.OutGroup != action.GroupAny {
+		return
+	}
+	for n, t := range b.tables {
+		if t != nil && covers(f, n) && t.n > 0 && !t.noted && b.limits[uint8(n)] == nil {
+			t.clear()
+			eff.Cleared = append(eff.Cleared, uint8(n))
 		}
 	}
 }
@@ -448,6 +475,8 @@ func (b *Bridge) Reset(controllers, secure bool, now time.Time) (eff Effects) {
 
 // FlushRules removes all rules and groups and adds the default one if the bridge has one.
 func (b *Bridge) FlushRules(now time.Time, eff *Effects) {
+	f := openflow.FlowFilter{Table: openflow.TableAll, OutPort: action.PortAny, OutGroup: action.GroupAny}
+	b.clearPlain(&f, eff)
 	var all []*Rule
 	b.All(func(r *Rule) bool {
 		if r != b.failOpen {

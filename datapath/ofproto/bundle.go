@@ -95,6 +95,7 @@ func (b *Bridge) bundled(c ConnInfo, bundle *openflow.Bundle, i int, now time.Ti
 // merge adds what came after.
 func (e *Effects) merge(o *Effects) {
 	e.Changes = append(e.Changes, o.Changes...)
+	e.Cleared = append(e.Cleared, o.Cleared...)
 	e.Fragments = e.Fragments || o.Fragments
 	e.Ports = append(e.Ports, o.Ports...)
 	e.Groups = append(e.Groups, o.Groups...)

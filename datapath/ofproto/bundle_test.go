@@ -168,7 +168,7 @@ func TestRollback(t *testing.T) {
 			if len(replies) != 2 || kind(replies) != f.want || &replies[0].(*openflow.Error).Of[0] != &msgs[at][0] || kind(replies[1:]) != ofp.BFCMsgFailed {
 				t.Fatalf("seed %d round %d: fault at %d: %v, want %v", *seed, round, at, kind(replies), f.want)
 			}
-			if len(eff.Changes)+len(eff.Async)+len(eff.Groups)+len(eff.Ports)+len(eff.Out)+len(eff.PortDown) != 0 {
+			if len(eff.Changes)+len(eff.Cleared)+len(eff.Async)+len(eff.Groups)+len(eff.Ports)+len(eff.Out)+len(eff.PortDown) != 0 {
 				t.Fatalf("a bundle that failed has effects %+v", eff)
 			}
 			if after := snapshot(b, keys); after != before {

@@ -33,7 +33,11 @@ func (b *Bridge) FlowMod(m *openflow.FlowMod, now time.Time) (eff Effects, err e
 		err = b.modify(m, now, &eff)
 	case openflow.FlowDelete, openflow.FlowDeleteStrict:
 		f := openflow.FlowFilter{Match: m.Match, Table: m.Table, OutPort: m.OutPort, OutGroup: m.OutGroup, Cookie: m.Cookie, CookieMask: m.CookieMask}
-		b.removeAll(b.selected(&f, m.Command == openflow.FlowDeleteStrict, m.Priority), openflow.RemovedDelete, now, &eff)
+		strict := m.Command == openflow.FlowDeleteStrict
+		if !strict {
+			b.clearPlain(&f, &eff)
+		}
+		b.removeAll(b.selected(&f, strict, m.Priority), openflow.RemovedDelete, now, &eff)
 	default:
 		err = ofp.FMFCBadCommand
 	}
@@ -158,8 +162,9 @@ func (b *Bridge) pick(f *openflow.FlowFilter, at classifier.Version) (rules []*R
 		if f.Match.Mask.Map() == 0 {
 			rules = slices.Grow(rules, t.cls.Len()) // most probably all
 		}
+		every := f.CookieMask == 0 && f.OutPort == action.PortAny && f.OutGroup == action.GroupAny
 		t.cls.Within(&f.Match, at, func(cr *classifier.Rule[*Rule]) bool {
-			if selects(f, cr.Value) {
+			if every && cr.Priority() <= 0xffff || selects(f, cr.Value) { // every: without a look at the Rule
 				rules = append(rules, cr.Value)
 			}
 			return true
@@ -180,26 +185,45 @@ func selects(f *openflow.FlowFilter, r *Rule) bool {
 		(f.OutGroup == action.GroupAny || groups(r.Instr, f.OutGroup))
 }
 
-// inOrder sorts rules in place by table and addition.
+// inOrder sorts rules of one version, those of a table together, the tables rising, in place by table and addition.
 func inOrder(rules []*Rule) []*Rule {
-	// The keys are copied: most of the time would go into fetching the rules.
 	type place struct {
-		seq   uint64
-		r     *Rule
-		table uint8
+		seq uint64
+		r   *Rule
 	}
-	ps := make([]place, len(rules))
-	for i, r := range rules {
-		ps[i] = place{r.seq, r, r.Table}
-	}
-	slices.SortFunc(ps, func(x, y place) int {
-		if x.table != y.table {
-			return int(x.table) - int(y.table)
+	ps := make([]place, 0, len(rules)) // most of the time would go into fetching the rules again
+	var slots []*Rule
+	for from := 0; from < len(rules); {
+		ps = ps[:0]
+		tab, lo, hi := rules[from].Table, rules[from].seq, rules[from].seq
+		for _, r := range rules[from:] {
+			if r.Table != tab {
+				break
+			}
+			ps = append(ps, place{r.seq, r})
+			lo, hi = min(lo, r.seq), max(hi, r.seq)
 		}
-		return cmp.Compare(x.seq, y.seq)
-	})
-	for i := range ps {
-		rules[i] = ps[i].r
+		to := rules[from : from+len(ps)]
+		from += len(ps)
+		if n := hi - lo + 1; n <= uint64(4*len(ps)) { // few gaps: no need to compare
+			slots = slices.Grow(slots[:0], int(n))[:n]
+			clear(slots)
+			for _, p := range ps {
+				slots[p.seq-lo] = p.r
+			}
+			i := 0
+			for _, r := range slots {
+				if r != nil {
+					to[i] = r
+					i++
+				}
+			}
+			continue
+		}
+		slices.SortFunc(ps, func(x, y place) int { return cmp.Compare(x.seq, y.seq) })
+		for i, p := range ps {
+			to[i] = p.r
+		}
 	}
 	return rules
 }

@@ -87,6 +87,7 @@ func (b *Bridge) linkGroups(r *Rule) {
 	groupIDs(r.Instr, func(id uint32) {
 		if g := b.group(id); g != nil {
 			g.rules[r]++
+			b.tables[r.Table].noted = true
 		}
 	})
 }

@@ -295,6 +295,7 @@ func (b *Bridge) learnRules(r *Rule, has bool) {
 				b.learners = make(map[learner]int)
 			}
 			b.learners[k] = n + 1
+			b.tables[r.Table].noted = true
 		case n > 1:
 			b.learners[k] = n - 1
 		default:

@@ -257,6 +257,7 @@ func (b *Bridge) meterRules(r *Rule, names bool) {
 		if m := b.meters[id]; m == nil {
 		} else if names {
 			m.rules[r] = struct{}{}
+			b.tables[r.Table].noted = true
 		} else {
 			delete(m.rules, r)
 		}

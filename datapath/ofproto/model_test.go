@@ -5,6 +5,7 @@ package ofproto
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sort"
@@ -193,6 +194,7 @@ func TestModel(t *testing.T) {
 		now := t0
 		known := make(map[*Rule]*action.Instructions) // as Effects tell
 		follow := func(eff *Effects) {
+			maps.DeleteFunc(known, func(r *Rule, _ *action.Instructions) bool { return slices.Contains(eff.Cleared, r.Table) })
 			for _, c := range eff.Changes {
 				switch c.Kind {
 				case RuleAdded:

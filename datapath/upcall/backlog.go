@@ -203,6 +203,20 @@ func (x *index) users(br *xlate.Bridge, r *ofproto.Rule) {
 	x.backlog.addList(x.tables[tableKey{br, r.Table}][r])
 }
 
+// cleared adds the users of all rules of a table, and the megaflows whose learn has a limit there. x.mu is held.
+func (x *index) cleared(br *xlate.Bridge, table uint8) {
+	for r, l := range x.tables[tableKey{br, table}] {
+		if r != nil {
+			x.backlog.addList(l)
+		}
+	}
+	for l := range x.rooms {
+		if l.key.br == br && l.key.port == action.Port(table) {
+			x.backlog.addList(l)
+		}
+	}
+}
+
 // takenBy adds the megaflows that a new rule could take packets of, later. x.mu is held.
 func (x *index) takenBy(br *xlate.Bridge, r *ofproto.Rule) {
 	tk := tableKey{br, r.Table}

@@ -101,7 +101,7 @@ func (s *Switch) report(b *bridge, eff *ofproto.Effects, outs *[]delivery) bool 
 	if len(eff.Async) > 0 {
 		*outs = append(*outs, delivery{b.x.Name, *eff})
 	}
-	return len(eff.Changes) > 0
+	return len(eff.Changes)+len(eff.Cleared) > 0
 }
 
 // owe does what packets that were credited do to the tables, and reports whether rules changed. No lock

@@ -192,6 +192,36 @@ func TestLearnLimit(t *testing.T) {
 	}
 }
 
+// TestClear: what a table held that is cleared at once does nothing any more, and there is room
+// for those that a limit had kept out.
+func TestClear(t *testing.T) {
+	l := newLab(t, Options{})
+	l.add("udp actions=learn(table=1,limit=1,cookie=5,result_dst=reg1[0],eth_type=0x800,nw_proto=17,NXM_OF_UDP_DST[]),resubmit(,2)")
+	l.add("table=2,reg1=1 actions=output:2")
+	l.add("table=2,reg1=0 actions=resubmit(,3)")
+	l.add("table=3 actions=output:3")
+	p := func(port uint16) []byte { return frame(macA, macB, 0, 0x0a000001, 0x0a010001, 1, port) }
+	for range 2 {
+		l.send(11, p(1), "12")
+		l.send(11, p(2), "13")
+	}
+	misses := l.s.Stats().Misses
+	l.flowMod("br0", openflow.FlowMod{Command: openflow.FlowDelete, Table: 1})
+	l.wantFlows(1)
+	l.send(11, p(2), "12") // there is room, for whoever comes first
+	l.wait(TickInterval)
+	l.wantFlows(1, "udp,tp_dst=2 n=0 idle=0 hard=0 drop")
+	l.flowMod("br0", openflow.FlowMod{Command: openflow.FlowDelete, Table: 3})
+	l.send(11, p(1))
+	l.send(11, p(2), "12")
+	l.flowMod("br0", openflow.FlowMod{Command: openflow.FlowDelete, Table: openflow.TableAll})
+	l.send(11, p(1))
+	l.send(11, p(2))
+	if n := l.s.Stats().Misses; n != misses {
+		t.Errorf("%d packets missed that megaflows are for", n-misses)
+	}
+}
+
 // TestDeleteLearned: what was learned goes with the last flow that taught it, also when a
 // bundle takes that away, but not if the bundle is taken back.
 func TestDeleteLearned(t *testing.T) {

@@ -20,7 +20,7 @@ import (
 // apply adds to the backlog what depends on changes of a bridge. s.mu is held for
 // writing, and was when they were made.
 func (s *Switch) apply(b *bridge, eff *ofproto.Effects) {
-	if len(eff.Changes) == 0 && len(eff.Ports) == 0 && len(eff.Groups) == 0 && len(eff.Meters) == 0 && !eff.Fragments {
+	if len(eff.Changes) == 0 && len(eff.Cleared) == 0 && len(eff.Ports) == 0 && len(eff.Groups) == 0 && len(eff.Meters) == 0 && !eff.Fragments {
 		return
 	}
 	s.ix.mu.Lock()
@@ -33,7 +33,7 @@ func (s *Switch) apply(b *bridge, eff *ofproto.Effects) {
 
 // affected adds the megaflows that could differ. s.ix.mu is held.
 func (s *Switch) affected(br *xlate.Bridge, eff *ofproto.Effects) {
-	if len(eff.Changes) > 0 || eff.Fragments || len(eff.Ports) > 0 {
+	if len(eff.Changes) > 0 || len(eff.Cleared) > 0 || eff.Fragments || len(eff.Ports) > 0 {
 		tell(s.tablesChanged)
 	}
 	if len(s.ix.byID) == 0 {
@@ -44,6 +44,9 @@ func (s *Switch) affected(br *xlate.Bridge, eff *ofproto.Effects) {
 		return
 	}
 	s.changed(br, eff.Changes)
+	for _, table := range eff.Cleared {
+		s.ix.cleared(br, table)
+	}
 	for _, id := range eff.Groups {
 		s.ix.dependants(depKey{br: br, kind: xlate.DepGroup, port: action.Port(id)})
 	}

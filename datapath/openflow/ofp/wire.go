@@ -171,8 +171,12 @@ func (w *Writer) Bytes(b []byte) { w.B = append(w.B, b...) }
 
 // Zero appends n zero bytes, none for n < 0.
 func (w *Writer) Zero(n int) {
-	for ; n > 0; n-- {
-		w.B = append(w.B, 0)
+	var zeros [64]byte
+	for ; n > len(zeros); n -= len(zeros) {
+		w.B = append(w.B, zeros[:]...)
+	}
+	if n > 0 {
+		w.B = append(w.B, zeros[:n]...)
 	}
 }
 

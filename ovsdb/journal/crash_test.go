@@ -61,7 +61,8 @@ func run(t testing.TB, db *engine.DB, ops string) engine.Outcome {
 
 // steps is what the crash test does: transactions, "sync" and "compact"; between
 // "begin sync" or "begin compact" and "end" transactions come after the slow part was
-// done, between "start ..." and "end" before it.
+// done, between "start ..." and "end" before it. A "sync" there is of the log that is being
+// compacted; "begin tail" and "start tail" are the second part of a compaction.
 var steps = []string{
 	`{"op":"insert","table":"t","uuid":"00000000-0000-4000-8000-000000000001","row":{"n":1,"s":["set",["a","b"]],"e":"x"}}`,
 	`{"op":"insert","table":"t","uuid":"00000000-0000-4000-8000-000000000002","row":{"n":2,"m":["map",[["k",0.30000000000000004]]]}},{"op":"commit","durable":true}`,
@@ -88,6 +89,23 @@ var steps = []string{
 	`{"op":"mutate","table":"t","where":[["n","==",5]],"mutations":[["s","insert","u"]]},{"op":"commit","durable":true}`,
 	"end",
 	`{"op":"mutate","table":"t","where":[["n","==",5]],"mutations":[["s","insert","v"]]}`,
+	"sync",
+	"start compact",
+	`{"op":"mutate","table":"t","where":[["n","==",5]],"mutations":[["s","insert","w"]]}`,
+	"sync",
+	`{"op":"mutate","table":"t","where":[["n","==",5]],"mutations":[["s","insert","x"]]}`,
+	"start tail",
+	`{"op":"mutate","table":"t","where":[["n","==",5]],"mutations":[["s","insert","y"]]}`,
+	"end",
+	`{"op":"mutate","table":"t","where":[["n","==",5]],"mutations":[["s","insert","z"]]}`,
+	"begin compact",
+	`{"op":"mutate","table":"t","where":[["n","==",5]],"mutations":[["s","delete","w"]]}`,
+	"sync",
+	`{"op":"mutate","table":"t","where":[["n","==",5]],"mutations":[["s","delete","x"]]}`,
+	"sync",
+	"begin tail",
+	`{"op":"mutate","table":"t","where":[["n","==",5]],"mutations":[["s","delete","y"]]}`,
+	"end",
 	"sync",
 	`{"op":"delete","table":"t","where":[]}`,
 }
@@ -125,6 +143,16 @@ func play(t testing.TB, disk *memFS) (states []string, durable int, db *engine.D
 				result := job()
 				job = func() error { return result }
 			}
+		case "begin tail", "start tail":
+			if err = job(); err != nil {
+				done(err)
+				break
+			}
+			job = j.StartTail()
+			if verb == "begin" {
+				result := job()
+				job = func() error { return result }
+			}
 		case "end":
 			if err = done(job()); err == nil && syncing {
 				durable = max(durable, before)
@@ -157,7 +185,7 @@ func play(t testing.TB, disk *memFS) (states []string, durable int, db *engine.D
 			return states, durable, db, err
 		}
 		states = append(states, dump(db))
-		if done == nil && !j.Dirty() {
+		if (done == nil || !syncing) && !j.Dirty() {
 			durable = len(states)
 		}
 	}
@@ -165,7 +193,7 @@ func play(t testing.TB, disk *memFS) (states []string, durable int, db *engine.D
 }
 
 // At every byte written and at every other change the machine crashes. Whatever
-// of the writes is on the medium, all or only what was synced, the file opens,
+// of the writes is on the medium, all, only what was synced, or that and the renames, the file opens,
 // and holds the state before or after the step that was under way, or with
 // unsynced writes lost an earlier one but none before the last durable one.
 func TestCrashEverywhere(t *testing.T) {
@@ -187,9 +215,9 @@ func TestCrashEverywhere(t *testing.T) {
 		if n := len(done); n > 0 && dump(db) != done[n-1] {
 			t.Fatalf("crash at %d: the database changed though the log failed", crash)
 		}
-		for _, onlySynced := range []bool{false, true} {
-			after := disk.reboot(onlySynced)
-			name := fmt.Sprintf("crash at %d of %d, only synced %v", crash, whole.work, onlySynced)
+		for _, left := range []medium{everything, synced, renamed} {
+			after := disk.reboot(left)
+			name := fmt.Sprintf("crash at %d of %d, left: %v", crash, whole.work, left)
 			j, db, err := Open(after, "db", Options{})
 			if errors.Is(err, fs.ErrNotExist) && len(done) == 0 {
 				continue
@@ -200,7 +228,7 @@ func TestCrashEverywhere(t *testing.T) {
 			got := dump(db)
 			// done[i] is states[i]; the step under way is the next.
 			lo, hi := max(0, len(done)-1), len(done)
-			if onlySynced {
+			if left != everything {
 				lo = max(0, durable-1)
 			}
 			ok := false
@@ -304,7 +332,7 @@ func TestFailedSync(t *testing.T) {
 	if err := j.Sync(); err != nil || j.Dirty() {
 		t.Fatalf("after compaction: %v", err)
 	}
-	_, again, err := Open(disk.reboot(true), "db", Options{})
+	_, again, err := Open(disk.reboot(synced), "db", Options{})
 	if err != nil || dump(again) != dump(db) {
 		t.Fatalf("%v\n%s", err, dump(again))
 	}

@@ -29,6 +29,7 @@ type FS interface {
 // File is an open file.
 type File interface {
 	io.ReadWriteSeeker
+	io.ReaderAt // beside a Write elsewhere in the file
 	io.Closer
 	Truncate(size int64) error
 	// Sync makes what was written durable.

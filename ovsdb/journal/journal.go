@@ -288,8 +288,12 @@ func (j *Journal) Sync() error { return j.SyncDone(j.StartSync()()) }
 
 // StartSync begins to make durable all that was appended so far. The function it
 // returns does it, and may run in any goroutine while this one goes on appending;
-// its result is for SyncDone. Until then neither a sync nor a compaction may start.
+// its result is for SyncDone. Until then no other sync may start, nor the tail of a
+// compaction.
 func (j *Journal) StartSync() func() error {
+	if j.compaction != nil {
+		j.compaction.beside = true
+	}
 	if j.suspect {
 		return func() error { return errSuspect }
 	}
@@ -338,87 +342,6 @@ type dirSyncError struct{ error }
 
 func (e *dirSyncError) Error() string { return "its directory: " + e.error.Error() }
 func (e *dirSyncError) Unwrap() error { return e.error }
-
-// WantsCompact reports whether the log has at least Options.CompactMin bytes and
-// more than doubled since it was last compacted, or must be written anew.
-func (j *Journal) WantsCompact() bool {
-	return j.suspect || j.size >= j.opt.CompactMin && j.size > 2*j.base
-}
-
-// Compact is StartCompact, its function and CompactDone in one.
-func (j *Journal) Compact(s *engine.Snapshot) error { return j.CompactDone(j.StartCompact(s)()) }
-
-// compaction is one under way.
-type compaction struct {
-	from int64 // size of the log that it replaces, at the start
-	size int64 // of the new one
-	f    File  // the new one, under its temporary name; nil: none
-}
-
-// StartCompact begins to replace the log by one that holds just the given state,
-// which must be that after the last Append. The function it returns writes and syncs
-// the new file, and may run in any goroutine while this one goes on appending; its
-// result is for CompactDone. Until then neither a sync nor a compaction may start.
-func (j *Journal) StartCompact(s *engine.Snapshot) func() error {
-	if j.opt.ReadOnly {
-		return func() error { return errors.New("the database is open for reading") }
-	}
-	c := &compaction{from: j.size}
-	j.compaction = c
-	now := j.opt.Clock()
-	return func() (err error) {
-		head := frame(j.schema.AppendJSON(nil))
-		var body []byte
-		if text := encodeAll(make([]byte, maxHeader), s, now, "compacting database online"); text != nil {
-			body = seal(text)
-		}
-		c.size = int64(len(head) + len(body))
-		c.f, err = writeTemp(j.fs, tempName(j.path), head, body)
-		return err
-	}
-}
-
-// CompactDone puts the new file in the place of the old, with what was appended
-// meanwhile, which the next sync makes durable. On an error the old log stays in
-// use.
-func (j *Journal) CompactDone(err error) error {
-	c := j.compaction
-	j.compaction = nil
-	var tail int64
-	if err == nil {
-		tail, err = j.replace(c)
-	}
-	if err != nil {
-		return fmt.Errorf("compact %s: %w", j.path, err)
-	}
-	j.f.Close() // of the old file; nothing in it matters any more
-	j.f = c.f
-	j.base, j.size = c.size, c.size+tail
-	j.at = j.size
-	j.tail, j.dirty, j.suspect, j.dirDirty = false, tail > 0, false, true
-	return nil
-}
-
-// replace appends the records that came after the start of the compaction to the
-// new file, says how many bytes they have, and renames it.
-func (j *Journal) replace(c *compaction) (tail int64, err error) {
-	defer func() {
-		if err != nil {
-			c.f.Close()
-			j.fs.Remove(tempName(j.path)) // as far as it goes: the next one truncates it
-		}
-	}()
-	if tail = j.size - c.from; tail > 0 {
-		j.at = -1
-		if _, err := j.f.Seek(c.from, io.SeekStart); err != nil {
-			return 0, err
-		}
-		if n, err := io.CopyN(c.f, j.f, tail); err != nil {
-			return 0, fmt.Errorf("copy %d bytes, %d done: %w", tail, n, err)
-		}
-	}
-	return tail, j.fs.Rename(tempName(j.path), j.path)
-}
 
 // Close syncs, closes the file and gives up the lock. It may be called twice.
 func (j *Journal) Close() error {

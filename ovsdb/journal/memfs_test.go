@@ -35,17 +35,29 @@ func newMemFS() *memFS {
 	return &memFS{names: map[string]*memData{}, synced: map[string]*memData{}, locks: map[string]bool{}, crash: -1, full: -1}
 }
 
-// reboot returns the disk after the crash: with everything that was written, or
-// only with what was synced.
-func (m *memFS) reboot(onlySynced bool) *memFS {
+// medium is what a crash leaves.
+type medium int
+
+const (
+	everything medium = iota // that was written
+	synced                   // only what was synced
+	renamed                  // the contents that were synced, under the names as they are
+)
+
+func (m medium) String() string {
+	return [...]string{"everything", "what was synced", "renames and what was synced"}[m]
+}
+
+// reboot returns the disk after the crash.
+func (m *memFS) reboot(left medium) *memFS {
 	n := newMemFS()
 	names := m.names
-	if onlySynced {
+	if left == synced {
 		names = m.synced
 	}
 	for name, d := range names {
 		data := d.data
-		if onlySynced {
+		if left != everything {
 			data = d.synced
 		}
 		n.names[name] = &memData{slices.Clone(data), slices.Clone(data)}
@@ -141,6 +153,17 @@ func (f *memFile) Read(b []byte) (int, error) {
 	}
 	n := copy(b, f.d.data[f.off:])
 	f.off += n
+	return n, nil
+}
+
+func (f *memFile) ReadAt(b []byte, off int64) (int, error) {
+	if off > int64(len(f.d.data)) {
+		return 0, io.EOF
+	}
+	n := copy(b, f.d.data[off:])
+	if n < len(b) {
+		return n, io.EOF
+	}
 	return n, nil
 }
 

@@ -144,6 +144,8 @@ func (d *fakeDisk) StartSync() func() error {
 }
 
 func (d *fakeDisk) SyncDone(err error) error                   { return err }
+func (d *fakeDisk) StartTail() func() error                    { return func() error { return nil } }
+func (d *fakeDisk) Behind() bool                               { return false }
 func (d *fakeDisk) WantsCompact() bool                         { return false }
 func (d *fakeDisk) CompactDone(err error) error                { return err }
 func (d *fakeDisk) StartCompact(*engine.Snapshot) func() error { return func() error { return nil } }

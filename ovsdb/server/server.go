@@ -104,17 +104,19 @@ type Server struct {
 // database is an engine with what hangs on it.
 type database struct {
 	*engine.DB
-	name      string
-	journal   Journal // nil: memory only
-	history   monitor.History
-	triggers  []*trigger // in order of arrival
-	watchers  map[int]func(*engine.Commit)
-	nextID    int
-	waiting   []func(error) // for a sync, with its result
-	working   bool          // a sync or a compaction is under way
-	chosen    bool          // a goroutine is about to begin one
-	syncTimer *time.Timer   // nil: not armed
-	noCompact time.Time     // not before
+	name       string
+	journal    Journal // nil: memory only
+	history    monitor.History
+	triggers   []*trigger // in order of arrival
+	watchers   map[int]func(*engine.Commit)
+	nextID     int
+	waiting    []func(error) // for a sync, with its result
+	working    bool          // a sync or the end of a compaction is under way
+	compacting bool          // a compaction is
+	held       bool          // it wants no sync: it is about to end, or one has failed
+	chosen     bool          // a goroutine is about to begin one
+	syncTimer  *time.Timer   // nil: not armed
+	noCompact  time.Time     // not before
 }
 
 // New returns a server with the _Server database and no remotes.

@@ -250,7 +250,7 @@ func (ss *session) settle() {
 	s.settler = nil
 	ss.tryWrite()
 	for _, d := range s.dbs {
-		if len(d.waiting) > 0 && !d.working && !s.closed {
+		if len(d.waiting) > 0 && !d.busy() && !s.closed {
 			s.settler = ss // for what follows the sync
 			s.sync(d)
 			s.settler = nil
@@ -365,6 +365,12 @@ func (ss *session) handle(m jsonrpc.Message) bool {
 	}
 	for ss.backlog()+ss.held > readStop && !ss.dead {
 		ss.room.Wait()
+	}
+	if m.Kind == jsonrpc.Request && m.Method == "transact" && ss.s.behind() {
+		ss.settle()
+		for ss.s.behind() && !ss.s.closed {
+			ss.s.idle.Wait()
+		}
 	}
 	if ss.dead {
 		return false

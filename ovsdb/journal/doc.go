@@ -30,14 +30,22 @@
 // stock server does.
 //
 // An Append that fails (no space, I/O error) leaves the file as it was. A
-// compaction writes the present state into a temporary file, syncs it, appends what
-// was committed meanwhile, renames it over the log and has the directory synced: at each
-// moment the name leads to a complete file.
+// compaction writes the present state into a temporary file and syncs it, adds what
+// was committed meanwhile and syncs that (the tail), adds the little that came since,
+// renames it over the log and has the directory synced: at each moment the name leads to a
+// complete file, and what a sync of the old log put on the medium is there in the new one before
+// the rename. So a sync waits for no more of a compaction than its tail.
+//
+// # Bounds
+//
+// A log is compacted when it has doubled and has 256 KiB (Options.CompactMin). While that goes on it may grow by
+// as much as it had when it was last compacted, or by those 256 KiB: then Behind asks the owner
+// to take nothing more until the compaction is done. The tail has no more than that either.
 //
 // # Threads
 //
 // A Journal belongs to the goroutine of its database, or is under its mutex. It has
 // none of its own. The slow parts, syncing and writing a new file, are functions that
-// StartSync and StartCompact return: they may run elsewhere while the owner appends,
-// one at a time.
+// StartSync, StartCompact and StartTail return: they may run elsewhere while the owner appends,
+// one at a time, but syncs also beside StartCompact's.
 package journal

@@ -14,10 +14,12 @@
 //   - A client is sent the updates of its own transaction before its reply.
 //   - A reply to a durable transaction is sent after a sync of the log that began
 //     after its commit; others see the commit before. Syncs and compactions run without the
-//     mutex, one at a time for each log: transactions that come during one share the next
-//     sync. One that fails is followed by writing the log anew at once; if that fails
-//     too, the reply ends with an "I/O error", though the transaction is in effect.
-//     Commits that are not durable are synced within a second.
+//     mutex, syncs one at a time for each log: transactions that come during one share the next.
+//     They go on beside a compaction; only while its tail is written (package journal) they wait. When
+//     a log grows too fast for its compaction, transactions are not read until
+//     that is done; other requests are, unless they are behind one. A sync that
+//     fails is followed by writing the log anew at once; if that fails too,
+//     the reply ends with an "I/O error", though the transaction is in effect. Commits that are not durable are synced within a second.
 //   - A transaction with an unsatisfied "wait" is tried again after each commit
 //     and at its timeout.
 //

@@ -71,6 +71,7 @@ func (s *Server) sync(d *database) error {
 	if err != nil && d.compacting {
 		// What is being written would take from the old file what cannot be trusted: compact does
 		// it once more, and sees to those who wait.
+		s.limitSync.Log(s.o.Log, s.o.Now(), slog.LevelWarn, "database log is not synced while it is compacted", "database", d.name, "err", err)
 		d.held = true
 		d.waiting = append(waiting, d.waiting...)
 		return err

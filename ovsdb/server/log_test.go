@@ -27,11 +27,13 @@ type slowDisk struct {
 	gate        chan chan struct{} // a sync of the log waits for what it is sent here; nil: none waits
 	over        chan struct{}      // closed at the end of the test: nothing waits any more
 	gated       atomic.Bool
+	onlyNew     atomic.Bool // the gate is for new files, not for the log
 }
 
 type slowFile struct {
 	journal.File
-	d *slowDisk
+	d    *slowDisk
+	path string
 }
 
 func (d *slowDisk) Open(path string, flag int, perm os.FileMode) (journal.File, error) {
@@ -39,11 +41,11 @@ func (d *slowDisk) Open(path string, flag int, perm os.FileMode) (journal.File, 
 	if err != nil {
 		return nil, err
 	}
-	return slowFile{f, d}, nil
+	return slowFile{f, d, path}, nil
 }
 
 func (f slowFile) Sync() error {
-	if f.d.gated.Load() {
+	if f.d.gated.Load() && (!f.d.onlyNew.Load() || strings.HasSuffix(f.path, ".tmp")) {
 		open := make(chan struct{})
 		select {
 		case f.d.gate <- open:
@@ -206,27 +208,180 @@ func TestCompactBeside(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Close()
+	if n := f.reopened(t); n != 7 {
+		t.Errorf("next_cfg %d after the compaction, want 7", n)
+	}
+}
+
+// compacting begins a compaction whose new file is held up at its sync, and returns the
+// sync's gate and the compaction's result.
+func compacting(t *testing.T, d *slowDisk, f *fixture) (open chan struct{}, done chan error) {
+	t.Helper()
+	d.onlyNew.Store(true)
+	d.gated.Store(true)
+	done = make(chan error, 1)
+	go func() { done <- f.Compact("") }()
+	return <-d.gate, done
+}
+
+// reopened returns next_cfg as the file on the disk has it.
+func (f *fixture) reopened(t *testing.T) (cfg int64) {
+	t.Helper()
 	f.mu.Lock()
-	path := filepath.Join(t.TempDir(), "copy.db")
-	j := f.dbs[vswitch.Name].journal.(*journal.Journal)
+	text, err := os.ReadFile(f.dbs[vswitch.Name].journal.(*journal.Journal).Path())
 	f.mu.Unlock()
-	text, err := os.ReadFile(j.Path())
 	if err != nil {
 		t.Fatal(err)
 	}
+	path := filepath.Join(t.TempDir(), "copy.db")
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	j2, db, err := journal.Open(journal.OS{}, path, journal.Options{Warn: func(s string) { t.Error(s) }})
+	j, db, err := journal.Open(journal.OS{}, path, journal.Options{Warn: func(s string) { t.Error(s) }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer j2.Close()
+	defer j.Close()
 	root := db.Schema().Table("Open_vSwitch")
 	for r := range db.Snapshot().Rows(root) {
-		if n, _ := r.Get(root.Column("next_cfg").Index).Scalar(); n.Int() != 7 {
-			t.Errorf("next_cfg %d after the compaction, want 7", n.Int())
+		n, _ := r.Get(root.Column("next_cfg").Index).Scalar()
+		cfg = n.Int()
+	}
+	return cfg
+}
+
+// A durable transaction does not wait for the new file of a compaction, only for the
+// writing of that file's tail.
+func TestDurableBesideCompaction(t *testing.T) {
+	d := &slowDisk{gate: make(chan chan struct{}), over: make(chan struct{})}
+	defer close(d.over)
+	f := onDisk(t, d)
+	c := f.dial(t)
+	c.call(t, f.ctx, "transact", string(durably(insertRoot(0))))
+	open, done := compacting(t, d, f)
+	for i := range 3 {
+		before := d.syncs.Load()
+		c.call(t, f.ctx, "transact", string(durably(setCfg(1+i))))
+		if d.syncs.Load() == before {
+			t.Error("answered without a sync")
 		}
+	}
+	close(open)
+	open = <-d.gate // the new file's tail
+	call, err := c.Start("transact", durably(setCfg(7)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader := f.dial(t)
+	for !strings.Contains(reader.call(t, f.ctx, "transact", `["Open_vSwitch",{"op":"select","table":"Open_vSwitch","where":[],"columns":["next_cfg"]}]`), ":7}") {
+	}
+	before := d.syncs.Load()
+	d.gated.Store(false)
+	close(open)
+	if _, err := call.Wait(f.ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.syncs.Load() - before; got < 2 { // of the tail, and of what came behind it
+		t.Errorf("%d syncs, want 2 at least", got)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if n := f.reopened(t); n != 7 {
+		t.Errorf("next_cfg %d on the disk, want 7", n)
+	}
+}
+
+// A log grows by no more than so much behind a compaction: then transactions wait for its
+// end, and nothing else does.
+func TestCompactionBehind(t *testing.T) {
+	d := &slowDisk{gate: make(chan chan struct{}), over: make(chan struct{})}
+	defer close(d.over)
+	f := onDisk(t, d)
+	c, other := f.dial(t), f.dial(t)
+	c.call(t, f.ctx, "transact", string(durably(insertRoot(0))))
+	open, done := compacting(t, d, f)
+	f.mu.Lock()
+	j := f.dbs[vswitch.Name].journal.(*journal.Journal)
+	f.mu.Unlock()
+	state := func() (behind bool, size int64) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return j.Behind(), j.Size()
+	}
+	_, from := state()
+	const step = 16 << 10
+	n := 0
+	for behind := false; !behind; behind, _ = state() {
+		if n++; n > 2*journal.DefaultCompactMin/step {
+			t.Fatalf("%d transactions and no end", n)
+		}
+		c.call(t, f.ctx, "transact", fmt.Sprintf(`["Open_vSwitch",{"op":"update","table":"Open_vSwitch","where":[],"row":{"external_ids":["map",[["k","%d%s"]]]}}]`, n, strings.Repeat("x", step)))
+	}
+	_, full := state()
+	if grown := full - from; grown > journal.DefaultCompactMin+2*step {
+		t.Errorf("the log grew by %d bytes", grown)
+	}
+	call, err := c.Start("transact", durably(setCfg(9)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if got := other.call(t, f.ctx, "echo", `["x"]`); got != `["x"]` {
+			t.Fatalf("echo: %s", got)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if _, size := state(); size != full {
+		t.Errorf("the log goes on growing: %d bytes, then %d", full, size)
+	}
+	d.gated.Store(false)
+	close(open)
+	if res, err := call.Wait(f.ctx); err != nil || string(res) != `[{"count":1},{}]` {
+		t.Errorf("afterwards: %s, %v", res, err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if n := f.reopened(t); n != 9 {
+		t.Errorf("next_cfg %d on the disk, want 9", n)
+	}
+}
+
+// When a sync of the old file fails beside a compaction, what is being written is thrown
+// away, and the log is written anew from memory before anybody is answered.
+func TestSyncFailsBesideCompaction(t *testing.T) {
+	d := &slowDisk{gate: make(chan chan struct{}), over: make(chan struct{})}
+	defer close(d.over)
+	f := onDisk(t, d)
+	c := f.dial(t)
+	c.call(t, f.ctx, "transact", string(durably(insertRoot(0))))
+	open, done := compacting(t, d, f)
+	d.fail.Store(1)
+	call, err := c.Start("transact", durably(setCfg(5)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for d.fail.Load() > 0 && f.ctx.Err() == nil { // the sync has failed
+		time.Sleep(time.Millisecond)
+	}
+	before := d.syncs.Load()
+	d.gated.Store(false)
+	close(open)
+	if res, err := call.Wait(f.ctx); err != nil || string(res) != `[{"count":1},{}]` {
+		t.Errorf("%s, %v", res, err)
+	}
+	if got := d.syncs.Load() - before; got < 2 { // of the new file that is thrown away, and of the next
+		t.Errorf("%d syncs, want 2 at least", got)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(f.log.String(), "input/output error") {
+		t.Errorf("the log says nothing: %s", f.log)
+	}
+	if n := f.reopened(t); n != 5 {
+		t.Errorf("next_cfg %d on the disk, want 5", n)
 	}
 }
 

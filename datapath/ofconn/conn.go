@@ -204,6 +204,20 @@ func (c *Conn) Reply(r *Request, ms ...openflow.Message) {
 // Send sends m with transaction id 0, whatever the queue holds.
 func (c *Conn) Send(m openflow.Message) { c.send(0, m, false) }
 
+// SendRaw sends whole messages that were encoded for the connection, whatever the queue holds, and returns the
+// bytes that wait for the peer then. Without messages it only says so.
+func (c *Conn) SendRaw(b []byte) (queued int) {
+	if len(b) > 0 {
+		if c.Kind == Primary {
+			c.sw.snoop(b)
+		}
+		c.push(b, false)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.queued
+}
+
 // send encodes m and queues it; async messages are dropped at the bound.
 func (c *Conn) send(xid uint32, m openflow.Message, async bool) bool {
 	b, err := openflow.Encode(c.Proto(), xid, m)

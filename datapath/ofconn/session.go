@@ -36,7 +36,8 @@ func (c *Conn) refuse(m openflow.Message) ofp.Kind {
 	switch m := m.(type) {
 	case *openflow.FeaturesReply, *openflow.GetConfigReply, *openflow.PacketIn, *openflow.FlowRemoved,
 		*openflow.PortStatus, *openflow.BarrierReply, *openflow.RoleReply, *openflow.GetAsyncReply,
-		*openflow.QueueGetConfigReply, *openflow.TLVTableReply, *openflow.TableStatus:
+		*openflow.QueueGetConfigReply, *openflow.TLVTableReply, *openflow.TableStatus,
+		*openflow.FlowMonitorReply, *openflow.FlowMonitorPaused, *openflow.FlowMonitorResumed:
 		return ofp.BRCBadType
 	case *openflow.DescReply, *openflow.FlowStatsReply, *openflow.AggregateReply, *openflow.TableStatsReply,
 		*openflow.PortStatsReply, *openflow.PortDescReply, *openflow.QueueStatsReply, *openflow.TableFeaturesReply,

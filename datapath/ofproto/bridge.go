@@ -111,9 +111,12 @@ type Bridge struct {
 	meters   map[uint32]*meter
 	meterDP  Meters // nil: no meters
 	tlv      tlvTable
-	learners map[learner]int   // rules, counted once for each learn
-	orphans  []learner         // whose flows are to be deleted
-	limits   map[uint8]*limits // of tables that are not as usual
+	learners map[learner]int     // rules, counted once for each learn
+	orphans  []learner           // whose flows are to be deleted
+	watchers map[uint64]*watcher // connections with flow monitors
+	farewell []Update            // to connections that have none any more
+	cause    ConnInfo            // the message that makes changes; zero: none
+	limits   map[uint8]*limits   // of tables that are not as usual
 	counters func(action.Port) (openflow.PortStats, bool)
 }
 
@@ -302,6 +305,7 @@ func (b *Bridge) insert(tab uint8, m *flow.Match, prio int32, r *Rule, eff *Effe
 	b.vacancy(r, eff)
 	b.staged.insertedRule(r)
 	eff.changed(RuleAdded, r)
+	b.watched(openflow.UpdateAdded, r, nil, nil, 0)
 }
 
 // attach enters a rule where changes look for rules; detach takes it out.
@@ -396,6 +400,7 @@ func (b *Bridge) dismiss(r *Rule, why openflow.FlowRemovedReason, now time.Time,
 	b.detach(r)
 	b.vacancy(r, eff)
 	eff.changed(RuleRemoved, r)
+	b.watched(openflow.UpdateRemoved, r, r, nil, why)
 	if r.Flags&openflow.FlagSendFlowRem == 0 || r.Hidden() {
 		return
 	}

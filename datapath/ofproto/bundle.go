@@ -41,7 +41,11 @@ func (b *Bridge) Commit(c ConnInfo, m *openflow.Bundle, now time.Time, lk sync.L
 	u := &staged{b: b, next: b.version.Next(), lk: lk}
 	b.staged, b.committing = u, true
 	defer func() { b.committing = false }() // before lk is given up
+	undoWatched := b.keepWatchers()
+	defer func() { b.cause = ConnInfo{} }()
 	for i := range m.Added {
+		b.cause = c
+		b.cause.XID = openflow.ParseHeader(m.Added[i]).XID
 		e, err := b.bundled(c, m, i, now)
 		if err == nil {
 			eff.merge(&e)
@@ -49,6 +53,7 @@ func (b *Bridge) Commit(c ConnInfo, m *openflow.Bundle, now time.Time, lk sync.L
 			continue
 		}
 		u.rollback()
+		undoWatched()
 		b.staged = nil
 		b.orphans = nil // those of changes taken back
 		return []openflow.Message{

@@ -73,6 +73,16 @@
 // counts no packets, as in the stock switch. Conjunctive flows that overlap at one priority are
 // unpredictable there; here the lowest ID that leads to a rule wins.
 //
+// # Flow monitors
+//
+// A connection that monitors flows is told of the changes that its monitors select, in their order (Updates): its own ones,
+// unless it asks otherwise, only as "message so-and-so has taken effect", once until they are taken. What a bundle changes is told
+// when it is there. Who takes updates too slowly (MonitorBacklog) is told of removals alone, of rules that it knows, until
+// it has taken all; then what differs comes. Observed with ovs-vswitchd 3.1, but: errors are what the protocol
+// says (those of the stock switch have the version and transaction id of other messages), OpenFlow 1.4's OFPFMFC_MODIFY is done,
+// OFPFMF_NO_ABBREV is taken as well as OFPFMF_ONLY_OWN, which means the same there, and a rule that another has
+// replaced during a pause is told as modified, so that its removal is told, too.
+//
 // # Counters
 //
 // Rules count what megaflows that used them counted; package upcall brings it
@@ -83,7 +93,8 @@
 //
 // A table holds at most MaxRules rules (more: OFPFMFC_TABLE_FULL), a bridge at most
 // MaxGroups groups (OFPGMFC_OUT_OF_GROUPS) with MaxBuckets buckets (OFPGMFC_OUT_OF_BUCKETS),
-// and as many meters as the datapath has (OFPMMFC_OUT_OF_METERS).
+// and as many meters as the datapath has (OFPMMFC_OUT_OF_METERS). A connection has at most MaxMonitors flow
+// monitors (OFPMOFC_UNKNOWN), and updates of MonitorBacklog bytes wait for it, besides removals and the answer to its requests.
 //
 // # Threads
 //

@@ -4,6 +4,7 @@ package ofproto
 
 import (
 	"cmp"
+	"reflect"
 	"slices"
 	"time"
 
@@ -56,6 +57,7 @@ func (b *Bridge) add(m *openflow.FlowMod, now time.Time, eff *Effects) error {
 	prio := int32(m.Priority)
 	t := b.makeTable(tab)
 	if old := t.cls.Find(&m.Match, prio, b.latest()); old != nil {
+		did := old.Value.Instr
 		r := b.staged.mutable(old.Value)
 		r.Cookie, r.Flags, r.Importance = m.NewCookie, m.Flags, m.Importance
 		r.IdleTimeout, r.HardTimeout = m.IdleTimeout, m.HardTimeout
@@ -66,6 +68,7 @@ func (b *Bridge) add(m *openflow.FlowMod, now time.Time, eff *Effects) error {
 		b.setExpiry(r)
 		b.ranked(r, false)
 		b.instruct(r, old.Value, &m.Instructions, eff)
+		b.watched(openflow.UpdateAdded, r, old.Value, did, 0)
 		return nil
 	}
 	if m.Flags&openflow.FlagCheckOverlap != 0 && b.overlaps(t, &m.Match, prio) {
@@ -121,6 +124,7 @@ func (b *Bridge) modify(m *openflow.FlowMod, now time.Time, eff *Effects) error 
 		}
 	}
 	for _, was := range rules {
+		did, cookie := was.Instr, was.Cookie
 		r := b.staged.mutable(was)
 		if m.ModifyCookie && m.NewCookie != ^uint64(0) {
 			r.Cookie = m.NewCookie
@@ -130,6 +134,9 @@ func (b *Bridge) modify(m *openflow.FlowMod, now time.Time, eff *Effects) error 
 			r.Packets, r.Bytes = 0, 0
 		}
 		b.instruct(r, was, &m.Instructions, eff)
+		if len(b.watchers) > 0 && (r.Cookie != cookie || !reflect.DeepEqual(r.Instr, did)) {
+			b.watched(openflow.UpdateModified, r, was, did, 0)
+		}
 		b.staged.pace()
 	}
 	return nil

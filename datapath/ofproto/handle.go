@@ -16,8 +16,9 @@ import (
 
 // ConnInfo says who sent a message.
 type ConnInfo struct {
-	ID      uint64
+	ID      uint64 // of the connection, not 0
 	Version ofp.Version
+	XID     uint32 // of the message
 }
 
 // Handle does what a message asks for. A refusal is an *openflow.Error among the
@@ -28,7 +29,9 @@ func (b *Bridge) Handle(c ConnInfo, m openflow.Message, now time.Time) (replies 
 	var err error
 	switch m := m.(type) {
 	case *openflow.FlowMod:
+		b.cause = c
 		eff, err = b.flowMod(c, m, now)
+		b.cause = ConnInfo{}
 	case *openflow.Bundle:
 		return b.Commit(c, m, now, nil, nil)
 	case *openflow.PacketOut:
@@ -105,10 +108,20 @@ func (b *Bridge) Handle(c ConnInfo, m openflow.Message, now time.Time) (replies 
 	case *openflow.TLVTableRequest:
 		one(b.tlvReply())
 	case *openflow.CTFlushZone, *openflow.CTFlush: // no connection is tracked
-	case *openflow.MeterMod, *openflow.MeterFeaturesRequest, *openflow.MeterConfigRequest, *openflow.MeterStatsRequest:
+	case *openflow.FlowMonitorRequest:
+		err = b.flowMonitor(c, m)
+	case *openflow.FlowMonitorCancel:
+		err = b.cancelMonitor(c, m.ID)
+	case *openflow.MeterMod:
+		b.cause = c
+		eff, err = b.meterMessage(m, now, one)
+		b.cause = ConnInfo{}
+	case *openflow.MeterFeaturesRequest, *openflow.MeterConfigRequest, *openflow.MeterStatsRequest:
 		eff, err = b.meterMessage(m, now, one)
 	case *openflow.GroupMod:
+		b.cause = c
 		eff, err = b.GroupMod(m, now)
+		b.cause = ConnInfo{}
 	case *openflow.GroupDescRequest:
 		one(b.groupDesc(m.Group))
 	case *openflow.GroupStatsRequest:

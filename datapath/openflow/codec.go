@@ -146,9 +146,9 @@ func (d *decoder) message(typ uint8) Message {
 		d.Failf(ofp.BRCBadVendor, "experimenter %#x", vendor)
 		return nil
 	case l.statsRequest:
-		return d.multipart(l.requestIn, l.nxRequestIn, false)
+		return d.multipart(l.requestIn, l.nxRequestIn, l.onfRequestIn)
 	case l.statsReply:
-		return d.multipart(l.replyIn, l.nxReplyIn, true)
+		return d.multipart(l.replyIn, l.nxReplyIn, l.onfReplyIn)
 	}
 	return d.row(l.in[uint32(typ)], ofp.BRCBadType, uint32(typ))
 }
@@ -169,7 +169,7 @@ func (d *decoder) row(r *row, unknown ofp.Kind, n uint32) Message {
 //	| 4 bytes of padding, not in OpenFlow 1.0                       |
 //	+---------------------------------------------------------------+
 //	| vendor and subtype if type is 0xffff, in 1.0 4 of padding     |
-func (d *decoder) multipart(std, nx map[uint32]*row, reply bool) Message {
+func (d *decoder) multipart(std, nx, fo map[uint32]*row) Message {
 	typ, flags := d.U16(), d.U16()
 	if d.Version > ofp.V10 {
 		d.Skip(4)
@@ -180,9 +180,12 @@ func (d *decoder) multipart(std, nx map[uint32]*row, reply bool) Message {
 	var m Message
 	if typ == 0xffff {
 		vendor := d.U32()
-		if d.Err() == nil && vendor != nicira {
+		if d.Err() == nil && vendor != nicira && (vendor != onf || len(fo) == 0) {
 			d.Failf(ofp.BRCBadVendor, "experimenter %#x", vendor)
 			return nil
+		}
+		if vendor == onf {
+			nx = fo
 		}
 		sub := d.U32()
 		if d.Version == ofp.V10 {

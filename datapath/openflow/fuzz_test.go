@@ -15,6 +15,7 @@ import (
 
 // seeds adds the recorded messages of version v.
 func seeds(f *testing.F, v ofp.Version) {
+	monitorSeeds(f, v)
 	for _, name := range []string{vectorFile(v), messageFile(v), groupFile(v)} {
 		b, err := os.ReadFile(name)
 		if err != nil {
@@ -26,6 +27,15 @@ func seeds(f *testing.F, v ofp.Version) {
 					f.Add(m)
 				}
 			}
+		}
+	}
+}
+
+// monitorSeeds adds the messages of flow monitors of version v.
+func monitorSeeds(f *testing.F, v ofp.Version) {
+	for _, m := range monitorVectors {
+		if b, err := hex.DecodeString(strings.ReplaceAll(m.hex, " ", "")); err == nil && b[0] == uint8(v) {
+			f.Add(b)
 		}
 	}
 }

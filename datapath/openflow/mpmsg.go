@@ -46,6 +46,8 @@ func moreOf(m Message) *bool {
 		return &m.More
 	case *MeterStatsReply:
 		return &m.More
+	case *FlowMonitorReply:
+		return &m.More
 	}
 	return nil
 }

@@ -25,6 +25,8 @@ const (
 	nxRequest              // Nicira multipart subtypes of requests
 	nxReply
 	onfMessage // ONF message subtypes
+	onfRequest // ONF multipart subtypes of requests
+	onfReply
 )
 
 // row is one message in one or several versions.
@@ -67,13 +69,16 @@ func (r *row) begin(e *encoder, l *layout) {
 		e.header(typeExperimenter)
 		e.U32(onf)
 		e.U32(r.num)
-	case nxRequest, nxReply:
-		typ := l.statsRequest
-		if r.space == nxReply {
+	case nxRequest, nxReply, onfRequest, onfReply:
+		typ, vendor := l.statsRequest, uint32(nicira)
+		if r.space == nxReply || r.space == onfReply {
 			typ = l.statsReply
 		}
+		if r.space >= onfRequest {
+			vendor = onf
+		}
 		stats(typ, 0xffff)
-		e.U32(nicira)
+		e.U32(vendor)
 		e.U32(r.num)
 		if e.Version == ofp.V10 {
 			e.Zero(4)
@@ -114,6 +119,7 @@ type layout struct {
 	requestIn, replyIn       map[uint32]*row
 	niciraIn, onfIn          map[uint32]*row
 	nxRequestIn, nxReplyIn   map[uint32]*row
+	onfRequestIn, onfReplyIn map[uint32]*row
 	out                      map[reflect.Type]*row
 	nxOut                    map[reflect.Type][]*row
 }
@@ -128,12 +134,13 @@ var layouts = func() (t [ofp.V15 + 1]*layout) {
 			requestIn: make(map[uint32]*row), replyIn: make(map[uint32]*row),
 			niciraIn: make(map[uint32]*row), onfIn: make(map[uint32]*row),
 			nxRequestIn: make(map[uint32]*row), nxReplyIn: make(map[uint32]*row),
+			onfRequestIn: make(map[uint32]*row), onfReplyIn: make(map[uint32]*row),
 			out: make(map[reflect.Type]*row), nxOut: make(map[reflect.Type][]*row),
 		}
 		if v == ofp.V10 {
 			l.statsRequest, l.statsReply = 16, 17
 		}
-		in := []map[uint32]*row{l.in, l.requestIn, l.replyIn, l.niciraIn, l.nxRequestIn, l.nxReplyIn, l.onfIn}
+		in := []map[uint32]*row{l.in, l.requestIn, l.replyIn, l.niciraIn, l.nxRequestIn, l.nxReplyIn, l.onfIn, l.onfRequestIn, l.onfReplyIn}
 		for i := range rows {
 			r := &rows[i]
 			if v < r.since || v > r.upto {
@@ -269,6 +276,21 @@ func rows() []row {
 		def(request, v14, v15, 15, (*decoder).queueConfigRequest, (*encoder).queueConfigRequest),
 		def(reply, v14, v15, 15, (*decoder).queueDesc, (*encoder).queueDesc),
 
+		def(request, v14, v15, 16, (*decoder).flowMonitorRequest, (*encoder).flowMonitorRequest),
+		def(reply, v14, v15, 16, func(*decoder) *FlowMonitorPaused { return nil }, func(e *encoder, _ *FlowMonitorPaused) { e.flowUpdate(&FlowUpdate{Event: UpdatePaused}) }),
+		def(reply, v14, v15, 16, func(*decoder) *FlowMonitorResumed { return nil }, func(e *encoder, _ *FlowMonitorResumed) { e.flowUpdate(&FlowUpdate{Event: UpdateResumed}) }),
+		def(reply, v14, v15, 16, (*decoder).flowMonitorReply, (*encoder).flowMonitorReply), // what is read, of the three
+		def(onfRequest, v13, v13, 1870, (*decoder).flowMonitorRequest, (*encoder).flowMonitorRequest),
+		def(onfReply, v13, v13, 1870, (*decoder).flowMonitorReply, (*encoder).flowMonitorReply),
+		def(onfMessage, v13, v13, 1870, (*decoder).flowMonitorCancel, func(e *encoder, m *FlowMonitorCancel) { e.U32(m.ID) }),
+		empty(onfMessage, v13, v13, 1871, func() *FlowMonitorPaused { return &FlowMonitorPaused{} }),
+		empty(onfMessage, v13, v13, 1872, func() *FlowMonitorResumed { return &FlowMonitorResumed{} }),
+		def(nxRequest, v10, v10, 2, (*decoder).flowMonitorRequest, (*encoder).flowMonitorRequest),
+		def(nxReply, v10, v10, 2, (*decoder).flowMonitorReply, (*encoder).flowMonitorReply),
+		def(nxMessage, v10, v10, 21, (*decoder).flowMonitorCancel, func(e *encoder, m *FlowMonitorCancel) { e.U32(m.ID) }),
+		empty(nxMessage, v10, v10, 22, func() *FlowMonitorPaused { return &FlowMonitorPaused{} }),
+		empty(nxMessage, v10, v10, 23, func() *FlowMonitorResumed { return &FlowMonitorResumed{} }),
+
 		alt(nxRequest, v10, v10, 0, (*decoder).flowStatsRequestNX, (*encoder).flowStatsRequestNX, func(_ Proto, m *FlowStatsRequest) bool { return m.Nicira }),
 		alt(nxReply, v10, v10, 0, (*decoder).flowStatsNX, (*encoder).flowStatsNX, func(_ Proto, m *FlowStatsReply) bool { return m.Nicira }),
 		def(nxRequest, v10, v10, 7, func(d *decoder) *GroupStatsRequest { return &GroupStatsRequest{d.id()} }, func(e *encoder, m *GroupStatsRequest) { e.id(m.Group) }),
@@ -293,7 +315,7 @@ func rowOf(b []byte) *row {
 		return nil
 	}
 	r := ofp.NewReader(b[HeaderLen:], ofp.BRCBadLen)
-	std, nx := l.requestIn, l.nxRequestIn
+	std, nx, fo := l.requestIn, l.nxRequestIn, l.onfRequestIn
 	switch h.Type {
 	case typeExperimenter:
 		vendor, sub := r.U32(), r.U32()
@@ -306,7 +328,7 @@ func rowOf(b []byte) *row {
 		}
 		return nil
 	case l.statsReply:
-		std, nx = l.replyIn, l.nxReplyIn
+		std, nx, fo = l.replyIn, l.nxReplyIn, l.onfReplyIn
 	case l.statsRequest:
 	default:
 		return l.in[uint32(h.Type)]
@@ -323,10 +345,14 @@ func rowOf(b []byte) *row {
 		return std[uint32(typ)]
 	}
 	vendor, sub := r.U32(), r.U32()
-	if r.Err() != nil || vendor != nicira {
-		return nil
+	switch {
+	case r.Err() != nil:
+	case vendor == nicira:
+		return nx[sub]
+	case vendor == onf:
+		return fo[sub]
 	}
-	return nx[sub]
+	return nil
 }
 
 // FromSwitch says what a switch answers to a message that only switches send, whatever is in

@@ -252,6 +252,7 @@ func (s *Switch) configure(b *bridge, cfg *BridgeConfig, now time.Time) (eff ofp
 	reset.Changes = append(append(reset.Changes, open.Changes...), tables.Changes...)
 	reset.Async = append(reset.Async, tables.Async...)
 	s.affected(b.x, &reset)
+	s.monitored(b)
 	eff.Async = append(eff.Async, reset.Async...)
 	return eff
 }

@@ -23,7 +23,8 @@
 //     holds the read lock since; these read without it.
 //  4. The datapath has its own.
 //
-// No lock is held while a packet is executed or a callback of Options runs.
+// No lock is held while a packet is executed or a callback of Options runs, but for monitors.telling, which keeps
+// what flow monitors tell in the order of the changes; it comes before Switch.mu.
 //
 // # Why no megaflow stays stale
 //

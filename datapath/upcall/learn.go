@@ -132,6 +132,7 @@ func (s *Switch) owe(l ledger, now time.Time) (changed bool) {
 
 // tell hands out what changes that no message asked for mean for others. No lock is held.
 func (s *Switch) tell(outs []delivery) {
+	s.tellMonitors()
 	for i := range outs {
 		s.deliver(outs[i].bridge, &outs[i].eff)
 	}

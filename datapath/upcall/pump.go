@@ -44,6 +44,7 @@ func (s *Switch) Tick(now time.Time) {
 	s.mu.Unlock()
 	s.changes.Unlock()
 	s.settle(false)
+	s.resumeMonitors()
 	s.tell(outs)
 }
 

@@ -20,6 +20,7 @@ import (
 // apply adds to the backlog what depends on changes of a bridge. s.mu is held for
 // writing, and was when they were made.
 func (s *Switch) apply(b *bridge, eff *ofproto.Effects) {
+	s.monitored(b)
 	if len(eff.Changes) == 0 && len(eff.Cleared) == 0 && len(eff.Ports) == 0 && len(eff.Groups) == 0 && len(eff.Meters) == 0 && !eff.Fragments {
 		return
 	}

@@ -46,6 +46,9 @@ type Options struct {
 	// Async takes messages for controllers. It is called without locks, packet-ins
 	// from a goroutine of Run, and should not block.
 	Async func(a Async)
+	// Monitor sends a connection (ofproto.ConnInfo) what its flow monitors tell, whole messages, if there are
+	// any, and returns the bytes that wait for it then. It is called without locks, and does not block; nil: there are no flow monitors.
+	Monitor func(bridge string, conn uint64, raw []byte) (queued int)
 	// Barrier is called, without locks, before a barrier of a controller is answered, when every
 	// megaflow is right; nil: nothing. Who has put more than megaflows somewhere makes that right, too.
 	Barrier func(bridge string)
@@ -116,6 +119,7 @@ type Switch struct {
 	count  counters
 	pins   *fair
 	meters *meters
+	mon    monitors
 
 	batches sync.Pool // of *batch
 
@@ -338,6 +342,7 @@ func (s *Switch) portStats(name string, c ofproto.ConnInfo, m *openflow.PortStat
 
 // deliver hands out what a change means for others. No lock is held.
 func (s *Switch) deliver(name string, eff *ofproto.Effects) {
+	s.tellMonitors()
 	for _, m := range eff.Async {
 		s.opt.Async(Async{Bridge: name, Msg: m})
 	}

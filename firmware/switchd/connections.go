@@ -78,7 +78,11 @@ func (b *ofBridge) Connected(c *ofconn.Conn) {
 
 // Disconnected implements ofconn.Handler.
 func (b *ofBridge) Disconnected(c *ofconn.Conn, _ error) {
-	b.ids.Delete(c)
+	if id, ok := b.ids.LoadAndDelete(c); ok {
+		if t := b.tier.Load(); t != nil {
+			t.sw.ForgetConn(b.name, id.(uint64))
+		}
+	}
 	b.changed()
 }
 
@@ -108,7 +112,7 @@ func (b *ofBridge) Handle(c *ofconn.Conn, r *ofconn.Request) {
 	}
 	id, _ := b.ids.Load(c)
 	n, _ := id.(uint64)
-	replies := t.sw.Handle(b.name, ofproto.ConnInfo{ID: n, Version: c.Version()}, r.Msg, b.cfg.Now())
+	replies := t.sw.Handle(b.name, ofproto.ConnInfo{ID: n, Version: c.Version(), XID: r.XID}, r.Msg, b.cfg.Now())
 	for _, m := range replies {
 		if g, ok := m.(*openflow.GetConfigReply); ok {
 			g.MissSendLen = c.MissSendLen()
@@ -134,6 +138,24 @@ func (b *bridges) async(a upcall.Async) {
 		return
 	}
 	br.sw.SendAsync(a.Msg)
+}
+
+// monitor hands a connection what its flow monitors tell.
+func (b *bridges) monitor(bridge string, conn uint64, raw []byte) (queued int) {
+	b.mu.RLock()
+	br := b.all[bridge]
+	b.mu.RUnlock()
+	if br == nil {
+		return 0
+	}
+	br.ids.Range(func(c, id any) bool {
+		if id != conn {
+			return true
+		}
+		queued = c.(*ofconn.Conn).SendRaw(raw)
+		return false
+	})
+	return queued
 }
 
 // set makes listeners and controller connections what the plan says.

@@ -98,7 +98,7 @@ func openTier(kind wanted.Kind, cfg Config, b *bridges, devs *devices, barrier f
 	}
 	var t *tier
 	sw := upcall.New(dp, upcall.Options{
-		Now: cfg.Now, Log: cfg.Log.Logger("upcall"), Async: b.async,
+		Now: cfg.Now, Log: cfg.Log.Logger("upcall"), Async: b.async, Monitor: b.monitor,
 		Barrier:   func(bridge string) { barrier(t, bridge) },
 		FlowLimit: upcall.FlowLimitFor(debug.SetMemoryLimit(-1)),
 		PortStats: func(_ string, _ action.Port, name string) (openflow.PortStats, bool) { return devs.counters(name) },

@@ -374,7 +374,7 @@ func (t *table) clear() {
 // clearPlain clears the tables that f covers, if it selects all rules, and if there is nothing to do for
 // each of them: no work and no garbage per rule.
 func (b *Bridge) clearPlain(f *openflow.FlowFilter, eff *Effects) {
-	if b.staged != nil || f.Match.Mask.Map() != 0 || f.CookieMask != 0 || f.OutPort != action.PortAny || f.OutGroup != action.GroupAny {
+	if b.staged != nil || len(b.watchers) > 0 || f.Match.Mask.Map() != 0 || f.CookieMask != 0 || f.OutPort != action.PortAny || f.OutGroup != action.GroupAny {
 		return
 	}
 	for n, t := range b.tables {

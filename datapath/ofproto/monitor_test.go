@@ -154,6 +154,10 @@ func TestFlowMonitor(t *testing.T) {
 	do(me, 26, monitorOf(5, openflow.MonitorModify, everything&^openflow.MonitorInitial), "ok")
 	do(me, 27, bundle(flowOf(openflow.FlowAdd, 50, 2), flowOf(openflow.FlowAdd, 51, 2)), "ok")
 	expect("reply 26, abbrev 100")
+	do(other, 0, &openflow.FlowMod{
+		Command: openflow.FlowDelete, Table: openflow.TableAll, BufferID: openflow.NoBuffer, OutPort: action.PortAny, OutGroup: action.GroupAny,
+	}, "ok")
+	expect("removed 11, removed 30, removed 20, removed 40, removed 50, removed 51")
 	do(me, 28, monitorOf(5, openflow.MonitorDelete, 0), "ok")
 	expect("reply 28")
 	do(other, 29, flowOf(openflow.FlowAdd, 60, 2), "ok")

@@ -19,7 +19,8 @@
 //     a log grows too fast for its compaction, transactions are not read until
 //     that is done; other requests are, unless they are behind one. A sync that
 //     fails is followed by writing the log anew at once; if that fails too,
-//     the reply ends with an "I/O error", though the transaction is in effect. Commits that are not durable are synced within a second.
+//     the reply ends with an "I/O error", though the transaction is in effect.
+//     Commits that are not durable are synced within a second.
 //   - A transaction with an unsatisfied "wait" is tried again after each commit
 //     and at its timeout.
 //

@@ -245,7 +245,7 @@ func (s *Syncer) finish(r *Result) {
 			continue
 		}
 		if n.text != "" {
-			r.Reasons = append(r.Reasons, Reason{Object: fmt.Sprintf("%s in %s", port, n.master), Device: port, Text: n.text})
+			r.Reasons = append(r.Reasons, Reason{Object: fmt.Sprintf("%s in %s", port, n.master), Device: port, Text: n.text, Software: true})
 		}
 	}
 	for _, f := range r.Failed {
@@ -259,6 +259,9 @@ type Reason struct {
 	Object string // "lan1 in br0", "02:00:00:00:00:01 vlan 10"
 	Device string // the port that it is about
 	Text   string // the driver's words, where there are any
+	// Software says that the kernel took the port into a bridge and had something to say to it, which
+	// drivers and DSA do when they leave the bridging to the CPU (net/dsa/user.c: dsa_user_changeupper).
+	Software bool
 }
 
 func (r Reason) String() string { return r.Object + ": " + r.Text }

@@ -190,9 +190,14 @@ func fromLink(s LinkStats) Counters {
 	return Counters{
 		RxPackets: known(s.RxPackets), TxPackets: known(s.TxPackets), RxBytes: known(s.RxBytes), TxBytes: known(s.TxBytes),
 		RxErrors: known(s.RxErrors), TxErrors: known(s.TxErrors), RxDropped: known(s.RxDropped), TxDropped: known(s.TxDropped), RxMulticast: known(s.Multicast),
-		Source: "the device's own",
+		Source: ofDevice,
 	}
 }
+
+const ofDevice = "the device's own"
+
+// OfDevice says that these are the netdev's own counters, which may have more than there is room for here.
+func (c Counters) OfDevice() bool { return c.Source == ofDevice }
 
 // usable says that counters tell at least how many frames passed.
 func (c Counters) usable() bool { return c.RxPackets.Known && c.TxPackets.Known }

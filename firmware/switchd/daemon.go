@@ -97,7 +97,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 
 	brs := newBridges(ctx, cfg, keys, kick)
 	rec = newReconciler(cfg, serverStore{srv, vswitch.Schema().Name}, devs, about(cfg), brs, func(k wanted.Kind) (*tier, error) {
-		return openTier(k, cfg, brs, devs, func(t *tier, bridge string) { rec.barrier(t, bridge) })
+		return openTier(k, cfg, brs, devs, func(t *tier, bridge string) { rec.barrier(t, bridge) }, rec.portStats)
 	})
 
 	hw, err := rtchip.Open(sysfs, cfg.Now)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/l2/fdb"
+	"github.com/weirswitch/weir/dsa/counters"
 	"github.com/weirswitch/weir/firmware/switchd/chip"
 	"github.com/weirswitch/weir/firmware/switchd/wanted"
 )
@@ -23,7 +24,8 @@ type chips interface {
 	// Prepare makes the kernel bridges with their legs. Members stay as they are.
 	Prepare(want []chip.Bridge) error
 	// Apply makes the members and their VLANs, and deletes bridges of this daemon that are not wanted. What
-	// could not be had is by interface, as are the things that the kernel took and the chip did not.
+	// could not be had is by interface, as are the things that the kernel took and the chip did not. An error says
+	// that not all is done.
 	Apply(want []chip.Bridge) (refused, notes map[string]string, err error)
 	// MACs returns the MAC table of a kernel bridge.
 	MACs(b *chip.Bridge) ([]chip.KernelMAC, error)
@@ -31,6 +33,8 @@ type chips interface {
 	SetMAC(b *chip.Bridge, o chip.FDBOp) error
 	// Flush makes the members of a bridge forget what they have learned.
 	Flush(b *chip.Bridge) error
+	// Counters returns what a chip's port has counted, and false for other devices. Any goroutine may call it.
+	Counters(iface string) (counters.Counters, bool)
 }
 
 // offload is what the reconciler knows about chips.
@@ -42,17 +46,29 @@ type offload struct {
 	failed map[string]refusal        // by interface
 	notes  map[string]string
 	again  <-chan time.Time // when a hold ends
+	late   <-chan time.Time // when what did not work is tried again
+	wait   time.Duration    // how long that was the last time; 0: all worked
 	broken string           // why chips cannot be looked for; "": they can
 }
 
-// refusal is a port that the kernel would not let into a bridge.
+// refusal is a port that the kernel would not let into a bridge, or not into the chip.
 type refusal struct {
 	why  string
 	when time.Time
+	wait time.Duration // how long it is left alone
+	over bool          // it is being tried again
 }
 
-// retryRefused is how long a port that was refused is left alone.
-const retryRefused = time.Minute
+// A port that was refused is left alone for retryRefused, and each further time twice as long, up to the
+// maximum: for each try its traffic stops for a moment. After as long without a refusal, that is forgotten.
+const (
+	retryRefused    = time.Minute
+	maxRetryRefused = time.Hour
+)
+
+// What did not work is tried again after retrySoon, and then after twice as long each time, until the
+// statistics' run does it anyway.
+const retrySoon = 250 * time.Millisecond
 
 // assign decides what chips do, and makes what that needs before any port changes hands. What the plan
 // has to know is put into have.
@@ -87,8 +103,10 @@ func (r *reconciler) assign(s *wanted.Switch, have *wanted.Present, now time.Tim
 		mtu[name] = d.MTU
 	}
 	for name, f := range o.failed {
-		if _, there := devices[name]; !there || now.Sub(f.when) >= retryRefused {
+		if _, there := devices[name]; !there || now.Sub(f.when) >= 2*f.wait {
 			delete(o.failed, name)
+		} else if f.over = now.Sub(f.when) >= f.wait; f.over {
+			o.failed[name] = f
 		} else if p, ok := ports[name]; ok && p.Refused == "" {
 			p.Refused = f.why
 			ports[name] = p
@@ -161,8 +179,13 @@ func (r *reconciler) bridgeChips(plan *wanted.Plan, now time.Time) (again bool) 
 		}
 	}
 	r.bridged.Store(&bridged)
+	o.late = nil
 	if err != nil {
 		r.failed("configure kernel bridges for switch chips", err)
+		o.wait = min(max(2*o.wait, retrySoon), statsInterval)
+		o.late = time.After(o.wait)
+	} else {
+		o.wait = 0
 	}
 	o.notes = notes
 	for name, why := range refused {
@@ -170,10 +193,14 @@ func (r *reconciler) bridgeChips(plan *wanted.Plan, now time.Time) (again bool) 
 		if o.failed == nil {
 			o.failed = map[string]refusal{}
 		}
-		if _, known := o.failed[name]; !known {
+		switch f, known := o.failed[name]; {
+		case !known:
+			o.failed[name] = refusal{why: why, when: now, wait: retryRefused}
+			again = true
+		case f.over:
+			o.failed[name] = refusal{why: why, when: now, wait: min(2*f.wait, maxRetryRefused)}
 			again = true
 		}
-		o.failed[name] = refusal{why, now}
 	}
 	for name := range o.macs {
 		if !slices.ContainsFunc(o.now.Bridges, func(b chip.Bridge) bool { return b.Of == name }) {

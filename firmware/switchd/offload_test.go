@@ -16,6 +16,7 @@ import (
 	"github.com/weirswitch/weir/datapath/flow"
 	"github.com/weirswitch/weir/datapath/ofproto"
 	"github.com/weirswitch/weir/datapath/openflow"
+	"github.com/weirswitch/weir/dsa/counters"
 	"github.com/weirswitch/weir/firmware/switchd/chip"
 	"github.com/weirswitch/weir/firmware/switchd/wanted"
 )
@@ -29,6 +30,15 @@ type benchChips struct {
 	table  []chip.KernelMAC
 	ops    []string
 	broken error
+	counts map[string]counters.Counters
+
+	refusals int
+	fails    error
+}
+
+func (c *benchChips) Counters(iface string) (counters.Counters, bool) {
+	n, ok := c.counts[iface]
+	return n, ok
 }
 
 func (c *benchChips) Ports() (map[string]chip.Port, error) {
@@ -59,6 +69,7 @@ func (c *benchChips) Apply(want []chip.Bridge) (refused, notes map[string]string
 			why := c.refuse[m.Name]
 			if why != "" {
 				refused[m.Name] = why
+				c.refusals++
 			}
 			return why != ""
 		})
@@ -72,7 +83,7 @@ func (c *benchChips) Apply(want []chip.Bridge) (refused, notes map[string]string
 			}
 		}
 	}
-	return refused, notes, nil
+	return refused, notes, c.fails
 }
 
 func (c *benchChips) MACs(*chip.Bridge) ([]chip.KernelMAC, error) { return c.table, nil }
@@ -239,4 +250,95 @@ func TestOffload(t *testing.T) {
 		t.Errorf("bridges %v", fmt.Sprint(c.now))
 	}
 	show("no port of a switch chip is a port of a bridge")
+}
+
+// TestChipCounters: what is told of a chip's port is what the chip has counted, or that it is not known; never what
+// the CPU saw.
+func TestChipCounters(t *testing.T) {
+	b := newBench(t, nil)
+	known := func(n uint64) counters.Count { return counters.Count{Value: n, Known: true} }
+	c := &benchChips{nl: b.nl, ports: map[string]chip.Port{}, counts: map[string]counters.Counters{
+		"none": {Source: "test"},
+		"some": {RxPackets: known(1 << 40), TxPackets: known(3), RxCRC: known(0), Source: "test"},
+	}}
+	for _, n := range []string{"none", "some"} {
+		b.veth(n, n+"h")
+		c.ports[n] = chip.Port{Name: n, Switch: "s"}
+	}
+	b.veth("nic", "nich")
+	b.offload.chips = c
+	b.set([]string{"br0", "netdev", "none", "some", "nic"})
+	b.reconcile(false)
+	b.reconcile(true)
+	if got, want := b.rows("Interface", "name", "statistics"), `"none" ["map",[["cpu_rx_bytes",0],["cpu_rx_packets",0],["cpu_tx_bytes",0],["cpu_tx_packets",0]]]
+"some" ["map",[["cpu_rx_bytes",0],["cpu_rx_packets",0],["cpu_tx_bytes",0],["cpu_tx_packets",0],["rx_crc_err",0],["rx_packets",1099511627776],["tx_packets",3]]]`; !strings.Contains(got, want) {
+		t.Errorf("statistics\n%s\nwant among them\n%s", got, want)
+	}
+	if got := b.rows("Interface", "name", "statistics"); strings.Count(got, `["rx_packets",`) != 3 || strings.Count(got, "cpu_rx_packets") != 2 {
+		t.Errorf("statistics\n%s", got)
+	}
+	numbers := map[action.Port]string{}
+	for _, p := range b.plan.Bridges[0].Ports {
+		numbers[action.Port(p.No)] = p.Iface.Name
+	}
+	sw := b.tiers[wanted.Soft].sw
+	const unknown = ^uint64(0)
+	seen := 0
+	for _, m := range sw.Handle("br0", ofproto.ConnInfo{}, &openflow.PortStatsRequest{Port: action.PortAny}, time.Now()) {
+		for _, s := range m.(*openflow.PortStatsReply).Ports {
+			seen++
+			got := [4]uint64{s.RxPackets, s.TxPackets, s.RxBytes, s.RxCRCErr}
+			want, ok := map[string][4]uint64{
+				"none": {unknown, unknown, unknown, unknown}, "some": {1 << 40, 3, unknown, 0},
+			}[numbers[s.No]]
+			if ok && got != want || !ok && s.TxPackets == unknown {
+				t.Errorf("port %s: %v, want %v", numbers[s.No], got, want)
+			}
+		}
+	}
+	if seen != 4 {
+		t.Errorf("statistics of %d ports", seen)
+	}
+}
+
+// TestRefusedAgain: a port that the kernel refuses each time is tried ever more rarely; what did not work for
+// another reason, soon.
+func TestRefusedAgain(t *testing.T) {
+	b := newBench(t, nil)
+	c := &benchChips{nl: b.nl, ports: map[string]chip.Port{}, refuse: map[string]string{"sw1": "in software"}}
+	b.veth("sw1", "h1")
+	c.ports["sw1"] = chip.Port{Name: "sw1", Switch: "s"}
+	b.offload.chips = c
+	clock := time.Now()
+	b.cfg.Now = func() time.Time { return clock }
+	b.set([]string{"br0", "netdev", "sw1"})
+	var tries []time.Duration
+	start := clock
+	for range 24 * 60 * 6 {
+		before := c.refusals
+		b.reconcile(false)
+		if c.refusals > before {
+			tries = append(tries, clock.Sub(start).Round(time.Minute))
+		}
+		clock = clock.Add(10 * time.Second)
+		if len(tries) == 9 {
+			break
+		}
+	}
+	want := "[0s 1m0s 3m0s 7m0s 15m0s 31m0s 1h3m0s 2h3m0s 3h3m0s]"
+	if got := fmt.Sprint(tries); got != want {
+		t.Errorf("tried after %s, want %s", got, want)
+	}
+
+	c.fails = errors.New("busy")
+	b.reconcile(false)
+	b.reconcile(false)
+	if b.offload.late == nil || b.offload.wait != 2*retrySoon {
+		t.Errorf("to be tried again after %v", b.offload.wait)
+	}
+	c.fails = nil
+	b.reconcile(false)
+	if b.offload.late != nil || b.offload.wait != 0 {
+		t.Errorf("to be tried again after %v, though all worked", b.offload.wait)
+	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/dpif"
+	"github.com/weirswitch/weir/datapath/openflow"
 	"github.com/weirswitch/weir/firmware/switchd/wanted"
 	"github.com/weirswitch/weir/ovsdb/engine"
 	"github.com/weirswitch/weir/ovsdb/query"
@@ -38,6 +39,8 @@ type kernel interface {
 	Refresh()
 	// Link tells more about a device, as of the last Devices.
 	Link(d wanted.Device) wanted.Link
+	// counters returns the counters of a device now; any goroutine may ask.
+	counters(name string) (openflow.PortStats, bool)
 	CreateInternal(name string, mac wanted.MAC, mtu int) error
 	DeleteInternal(name string) error
 	SetMAC(name string, mac wanted.MAC) error
@@ -152,6 +155,8 @@ func (r *reconciler) run(ctx context.Context) {
 			continue
 		case <-r.offload.again:
 			r.reconcile(false)
+		case <-r.offload.late:
+			r.reconcile(false)
 		case <-late:
 			r.reconcile(false)
 		case <-kick:
@@ -239,7 +244,11 @@ func (r *reconciler) reconcile(statistics bool) {
 	for i := range plan.Bridges {
 		for j := range plan.Bridges[i].Ports {
 			if ps := &plan.Bridges[i].Ports[j]; ps.No != 0 && ps.Iface.Type != wanted.Patch {
-				links[ps.Iface.Name] = r.devs.Link(ps.Device)
+				l := r.devs.Link(ps.Device)
+				if statistics && ps.Chip != nil {
+					l.Statistics = r.chipStatistics(ps.Iface.Name, l.Statistics)
+				}
+				links[ps.Iface.Name] = l
 			}
 		}
 	}

@@ -79,7 +79,7 @@ func newBench(t *testing.T, broken map[wanted.Kind]bool) *bench {
 		if broken[k] {
 			return nil, fmt.Errorf("open %v: %w", k, unix.EPERM)
 		}
-		return openTier(k, cfg, b, devs, func(t *tier, bridge string) { r.barrier(t, bridge) })
+		return openTier(k, cfg, b, devs, func(t *tier, bridge string) { r.barrier(t, bridge) }, r.portStats)
 	})
 	t.Cleanup(func() {
 		if err := r.close(true); err != nil {

@@ -82,8 +82,8 @@ func (t *tier) close() error {
 }
 
 // openTier opens a datapath and starts what decides for it. Devices are those
-// of the calling thread's network namespace. barrier is upcall.Options.Barrier.
-func openTier(kind wanted.Kind, cfg Config, b *bridges, devs *devices, barrier func(*tier, string)) (*tier, error) {
+// of the calling thread's network namespace. barrier is upcall.Options.Barrier, stats the counters of a device.
+func openTier(kind wanted.Kind, cfg Config, b *bridges, devs *devices, barrier func(*tier, string), stats func(device string) (openflow.PortStats, bool)) (*tier, error) {
 	var dp dpif.Datapath
 	log := cfg.Log.Logger("dpif")
 	switch kind {
@@ -101,7 +101,7 @@ func openTier(kind wanted.Kind, cfg Config, b *bridges, devs *devices, barrier f
 		Now: cfg.Now, Log: cfg.Log.Logger("upcall"), Async: b.async, Monitor: b.monitor,
 		Barrier:   func(bridge string) { barrier(t, bridge) },
 		FlowLimit: upcall.FlowLimitFor(debug.SetMemoryLimit(-1)),
-		PortStats: func(_ string, _ action.Port, name string) (openflow.PortStats, bool) { return devs.counters(name) },
+		PortStats: func(_ string, _ action.Port, name string) (openflow.PortStats, bool) { return stats(name) },
 		PortDown: func(_, port string, down bool) {
 			if err := devs.SetUp(port, !down); err != nil {
 				log.Warn("set port as its controller asked", "port", port, "down", down, "err", err)

@@ -9,14 +9,15 @@
 //
 // # Threads
 //
-// Chips belongs to one goroutine but for Watch, which has sockets of its own. The network namespace is that of
-// the thread that opens it, and of the one that calls Watch.
+// Chips belongs to one goroutine but for Watch, which has sockets of its own, and for Counters. The network
+// namespace is that of the thread that opens it, and of the one that calls Watch.
 package rtchip
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -24,24 +25,48 @@ import (
 
 	"github.com/weirswitch/weir/dsa"
 	"github.com/weirswitch/weir/dsa/bridge"
+	"github.com/weirswitch/weir/dsa/counters"
 	"github.com/weirswitch/weir/dsa/discover"
 	"github.com/weirswitch/weir/dsa/rtbridge"
 	"github.com/weirswitch/weir/firmware/switchd/chip"
 )
 
+// device is the kernel's bridges: *rtbridge.Kernel.
+type device interface {
+	bridge.Device
+	MACs(bridge string) ([]bridge.MACEntry, error)
+	Flush(port string) error
+	Close() error
+}
+
+// finder finds chips: *discover.Reader.
+type finder interface {
+	Topology() (dsa.Topology, error)
+	Close() error
+}
+
 // Chips is the chips of a network namespace.
 type Chips struct {
-	now     func() time.Time
-	sysfs   string
-	reader  *discover.Reader
-	dev     *rtbridge.Kernel
-	sync    bridge.Syncer
-	scope   map[string]bool               // devices that are or were members
-	macs    map[string]map[key]chip.FDBOp // by kernel bridge: static entries that SetMAC has made
-	active  bool                          // a port of a chip has been seen
-	mu      sync.Mutex
+	now   func() time.Time
+	sysfs string
+	dev   device
+	sync  bridge.Syncer
+	scope map[string]bool               // devices that are or were members
+	macs  map[string]map[key]chip.FDBOp // by kernel bridge: static entries that SetMAC has made
+	// entries that the kernel has and the chip has not confirmed, since when
+	unconfirmed map[bridge.Reason]time.Time
+	active      bool // a port of a chip has been seen
+
+	mu      sync.Mutex // of what follows
+	reader  finder
 	topo    *dsa.Topology // nil: read it
 	watched bool          // Watch keeps topo fresh
+	// members has the ifindexes of ports that a chip has forwarded for, as far as is known here: what the
+	// CPU has counted is not the whole of their traffic.
+	members map[int]bool
+
+	counting sync.Mutex // of count
+	count    *counters.Reader
 }
 
 type key struct {
@@ -49,25 +74,48 @@ type key struct {
 	vid uint16
 }
 
-// Open opens the network namespace of the calling thread. sysfs is where sysfs is mounted.
-func Open(sysfs string, now func() time.Time) (*Chips, error) {
-	c := &Chips{now: now, sysfs: sysfs, scope: map[string]bool{}, macs: map[string]map[key]chip.FDBOp{}}
-	var err error
-	if c.reader, err = discover.Open(sysfs); err != nil {
-		return nil, err
+func newChips(reader finder, now func() time.Time) *Chips {
+	return &Chips{
+		now: now, reader: reader, scope: map[string]bool{}, macs: map[string]map[key]chip.FDBOp{},
+		unconfirmed: map[bridge.Reason]time.Time{}, members: map[int]bool{},
 	}
-	c.dev, err = rtbridge.Open(rtbridge.Scope{
+}
+
+// reads is the scope of what dev reads.
+func (c *Chips) reads() rtbridge.Scope {
+	return rtbridge.Scope{
 		Owned: func(name string) bool { return strings.HasPrefix(name, chip.NamePrefix) },
 		Port:  func(name string) bool { return c.scope[name] },
-	})
+	}
+}
+
+// Open opens the network namespace of the calling thread. sysfs is where sysfs is mounted.
+func Open(sysfs string, now func() time.Time) (*Chips, error) {
+	reader, err := discover.Open(sysfs)
 	if err != nil {
-		return nil, errors.Join(err, c.reader.Close())
+		return nil, err
+	}
+	c := newChips(reader, now)
+	c.sysfs = sysfs
+	kernel, err := rtbridge.Open(c.reads())
+	if err != nil {
+		return nil, errors.Join(err, reader.Close())
+	}
+	c.dev = kernel
+	if c.count, err = counters.Open(); err != nil {
+		return nil, errors.Join(err, kernel.Close(), reader.Close())
 	}
 	return c, nil
 }
 
 // Close frees what c holds. Bridges stay as they are.
-func (c *Chips) Close() error { return errors.Join(c.dev.Close(), c.reader.Close()) }
+func (c *Chips) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counting.Lock()
+	defer c.counting.Unlock()
+	return errors.Join(c.dev.Close(), c.reader.Close(), c.count.Close())
+}
 
 // Watch follows the chips' ports and MAC tables until ctx ends: ports is called when some port has come, gone or
 // changed, macs when an address has.
@@ -121,7 +169,10 @@ func (c *Chips) Ports() (map[string]chip.Port, error) {
 		c.topo = &t
 	}
 	out := map[string]chip.Port{}
+	there := map[int]bool{}
+	defer maps.DeleteFunc(c.members, func(index int, _ bool) bool { return !there[index] })
 	for _, p := range c.topo.Ports {
+		there[p.Index] = true
 		if !p.OnChip() {
 			continue
 		}
@@ -167,17 +218,23 @@ func (c *Chips) Prepare(want []chip.Bridge) error {
 	return nil
 }
 
+// confirmTime is how long a driver may take to write an entry that the kernel took.
+const confirmTime = time.Second
+
 // Apply makes the members and their VLANs, and deletes bridges that are not wanted. Ports that could not
-// be had are in refused, and their bridges are without them; notes are what the kernel took and the chip did not.
+// be had are in refused, and their bridges are without them: also those that the kernel would bridge
+// in software, without the chip, which our datapath does better. notes are what else the kernel took and the chip
+// did not. An error says that not all is done; doing it again soon may help.
 func (c *Chips) Apply(want []chip.Bridge) (refused, notes map[string]string, err error) {
 	refused, notes = map[string]string{}, map[string]string{}
 	if !c.active {
 		return refused, notes, nil
 	}
 	clear(c.scope)
+	member := map[string]bool{}
 	for _, b := range want {
 		for _, m := range b.Members {
-			c.scope[m.Name] = true
+			c.scope[m.Name], member[m.Name] = true, true
 		}
 		c.scope[b.Outer] = true
 	}
@@ -185,18 +242,25 @@ func (c *Chips) Apply(want []chip.Bridge) (refused, notes map[string]string, err
 	if err != nil {
 		return refused, notes, err
 	}
+	c.forwards(&have, member)
 	for name := range c.macs {
 		if !slices.ContainsFunc(want, func(b chip.Bridge) bool { return b.Name == name }) {
 			delete(c.macs, name)
 		}
 	}
 	state := c.state(want, &have)
-	for range 2 { // with all ports, then without those that are refused
+	for {
 		res, err := c.sync.Sync(c.dev, state, c.now())
 		if err != nil {
 			return refused, notes, err
 		}
+		out := slices.Clone(res.Demote)
 		for _, r := range res.Reasons {
+			if r.Software && member[r.Device] {
+				add(refused, r.Device, r.String())
+				out = append(out, r.Device)
+				continue
+			}
 			add(notes, r.Device, r.String())
 		}
 		for _, f := range res.Failed {
@@ -204,12 +268,78 @@ func (c *Chips) Apply(want []chip.Bridge) (refused, notes map[string]string, err
 				add(refused, f.Op.Device(), f.Text)
 			}
 		}
-		if len(res.Demote) == 0 {
-			break
+		// Each round takes a member away, so this ends.
+		if slices.ContainsFunc(out, func(name string) bool { p := state.PortByName(name); return p != nil && p.Master != "" }) {
+			state = state.Without(out...)
+			continue
 		}
-		state = state.Without(res.Demote...)
+		for _, r := range c.late(bridge.NotOffloaded(&res.Have, func(port string) bool { return member[port] && refused[port] == "" })) {
+			add(notes, r.Device, r.String())
+		}
+		if !res.Done() {
+			err = fmt.Errorf("configure kernel bridges: %d operations failed, %d held back", len(res.Failed), len(res.Held))
+			if len(res.Failed) > 0 {
+				err = fmt.Errorf("%w; first: %s", err, res.Failed[0].Text)
+			}
+		}
+		return refused, notes, err
 	}
-	return refused, notes, nil
+}
+
+// forwards remembers the ports that a chip forwards for.
+func (c *Chips) forwards(have *bridge.State, member map[string]bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.topo == nil {
+		return
+	}
+	for _, p := range c.topo.Ports {
+		h := have.PortByName(p.Name)
+		if p.OnChip() && (member[p.Name] || h != nil && strings.HasPrefix(h.Master, chip.NamePrefix)) {
+			c.members[p.Index] = true
+		}
+	}
+}
+
+// late picks the reasons that have been true for confirmTime.
+func (c *Chips) late(rs []bridge.Reason) (out []bridge.Reason) {
+	now := c.now()
+	maps.DeleteFunc(c.unconfirmed, func(r bridge.Reason, _ time.Time) bool { return !slices.Contains(rs, r) })
+	for _, r := range rs {
+		if since, known := c.unconfirmed[r]; !known {
+			c.unconfirmed[r] = now
+		} else if now.Sub(since) >= confirmTime {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// Counters returns what a chip's port has counted, and false for other devices. What is not known stays so: the
+// CPU's share is not the whole. Any goroutine may call it.
+func (c *Chips) Counters(name string) (counters.Counters, bool) {
+	c.mu.Lock()
+	if c.topo == nil {
+		if t, err := c.reader.Topology(); err == nil {
+			c.topo = &t
+		}
+	}
+	var p dsa.Port
+	if c.topo != nil {
+		p, _ = c.topo.Port(name)
+	}
+	bridged := c.members[p.Index]
+	c.mu.Unlock()
+	if p.Name == "" || !p.OnChip() {
+		return counters.Counters{}, false
+	}
+	c.counting.Lock()
+	defer c.counting.Unlock()
+	n, err := c.count.Port(p, bridged)
+	if err != nil {
+		return counters.Counters{Source: err.Error()}, true
+	}
+	return n, true
 }
 
 func add(m map[string]string, name, text string) {

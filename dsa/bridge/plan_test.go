@@ -100,7 +100,7 @@ func TestPlans(t *testing.T) {
 		}), with(two, func(s *bridge.State) { s.Ports = append(s.Ports, bridge.Port{Name: "usb0", Up: true, MTU: 1500}) })},
 		{"leg", two, with(two, func(s *bridge.State) {
 			s.Legs = []bridge.Leg{{Inner: "leg0", Outer: "leg0x"}}
-			s.Ports = append(s.Ports, member("leg0", tagged(10, 20)...))
+			s.Ports = append(s.Ports, member("leg0", tagged(10, 20)...), bridge.Port{Name: "leg0x", Up: true, MTU: 1500})
 		})},
 		{"lag", two, with(two, func(s *bridge.State) {
 			s.LAGs = []bridge.LAG{{Name: "bond0", Mode: bridge.LACP, Hash: "layer2+3"}}

@@ -191,6 +191,10 @@ func (s *Syncer) apply(dev Device, r *Result, steps []Step, now time.Time) (move
 				}
 				continue
 			}
+			failed := slices.ContainsFunc(r.Failed, func(f Failure) bool { return f.Op.Device() == st.Op.Device() })
+			if displaced(dev, st, !failed) { // a VLAN that failed to come was not taken away
+				return true
+			}
 			fail = Failure{Op: st.Op, Class: class, Text: err.Error()}
 			if st.Soft && (class == nlerr.NotSupported || class == nlerr.Invalid) {
 				s.refused[key] = refusal{fail, now}
@@ -217,6 +221,34 @@ func (s *Syncer) apply(dev Device, r *Result, steps []Step, now time.Time) (move
 		}
 	}
 	return false
+}
+
+// displaced says that the port which an operation was about is not in its bridge or VLAN any more: somebody else
+// has taken it out (of a VLAN: if these are looked at). The kernel says then what drivers say, "not supported" or "invalid", and asking again is not useless.
+func displaced(dev Device, st Step, vlans bool) bool {
+	if st.Bridge == "" || st.Op.Device() == st.Bridge {
+		return false
+	}
+	var vid uint16
+	switch o := st.Op.(type) {
+	case AddVLAN, DelVLAN, SetFlag, SetSTP, SetMST, FlushFDB, AddMDB, DelMDB:
+	case SetFDB:
+		vid = o.Entry.VID
+	case DelFDB:
+		vid = o.Entry.VID
+	default:
+		return false
+	}
+	have, err := read(dev)
+	if err != nil {
+		return true
+	}
+	p := have.PortByName(st.Op.Device())
+	if p == nil || p.Master != st.Bridge {
+		return true
+	}
+	_, in := VLANOf(p.VLANs, vid)
+	return vlans && vid != 0 && !in
 }
 
 // absent says that what was to be taken away was not there.

@@ -25,12 +25,12 @@ import (
 
 // Chip is the model.
 type Chip struct {
-	state bridge.State
-	gone  map[string]bool
+	state   bridge.State
+	learned []bridge.MACEntry
 
 	// Limits; 0: none.
 	MaxVLANs int // VLANs in the chip's table
-	MaxFDB   int // static entries in the chip's table
+	MaxFDB   int // static entries in the chip's table; the kernel takes more, and says which are not in the chip
 	// Cannot says why the driver refuses an operation; "": it does not.
 	Cannot func(bridge.Op) string
 	// Software names ports that the kernel bridges without the chip, and says so
@@ -42,7 +42,7 @@ type Chip struct {
 	LoseReads int
 
 	Applied int             // operations that took effect
-	Took    time.Duration   // what slow operations would have taken
+	Took    time.Duration   // what operations have taken, see Fault.Slow
 	Calls   int             // operations tried
 	After   func(bridge.Op) // called after each that took effect
 }
@@ -54,16 +54,25 @@ type Fault struct {
 	Late bool
 	// Vanish names a port that is pulled out before the operation.
 	Vanish string
+	// Slow is how long the operation takes, whether it fails or not: nobody waits, it is added to Took.
+	Slow time.Duration
 }
 
 // New returns a chip with these ports, down and in no bridge.
 func New(ports ...string) *Chip {
-	c := &Chip{gone: map[string]bool{}, Software: map[string]bool{}}
+	c := &Chip{Software: map[string]bool{}}
 	for _, p := range ports {
-		c.state.Ports = append(c.state.Ports, bridge.Port{Name: p, MTU: 1500})
+		c.Appear(p)
 	}
-	c.state.Sort()
 	return c
+}
+
+// Appear puts a port into the machine, if it is not there: down and in no bridge.
+func (c *Chip) Appear(port string) {
+	if c.state.PortByName(port) == nil {
+		c.state.Ports = append(c.state.Ports, bridge.Port{Name: port, MTU: 1500})
+		c.state.Sort()
+	}
 }
 
 // Set makes the state what it is, as if somebody had done it by hand.
@@ -76,7 +85,44 @@ func (c *Chip) Set(s bridge.State) {
 func (c *Chip) Vanish(port string) {
 	c.unlink(port)
 	c.state.Ports = slices.DeleteFunc(c.state.Ports, func(p bridge.Port) bool { return p.Name == port })
-	c.gone[port] = true
+}
+
+// Learn makes a bridge's table have what the chip has learned on a port.
+func (c *Chip) Learn(e bridge.MACEntry) {
+	e.Owner, e.Offloaded = bridge.OwnerChip, true
+	c.learned = append(slices.DeleteFunc(c.learned, func(x bridge.MACEntry) bool { return x.Bridge == e.Bridge && x.VID == e.VID && x.MAC == e.MAC }), e)
+}
+
+// MACs is the MAC table of a bridge as the kernel shows it.
+func (c *Chip) MACs(br string) ([]bridge.MACEntry, error) {
+	s, err := c.Read()
+	if err != nil {
+		return nil, err
+	}
+	var es []bridge.MACEntry
+	static := map[bridge.VLANMAC]bool{}
+	for _, e := range s.FDB {
+		if e.Bridge == br {
+			static[bridge.VLANMAC{VID: e.VID, MAC: e.MAC}] = true
+			es = append(es, bridge.MACEntry{Bridge: br, Port: e.Port, VID: e.VID, MAC: e.MAC, Owner: bridge.OwnerStatic, Sticky: e.Sticky, Offloaded: e.Offloaded})
+		}
+	}
+	for _, e := range c.learned {
+		if e.Bridge == br && !static[bridge.VLANMAC{VID: e.VID, MAC: e.MAC}] && c.inVLAN(br, e.Port, e.VID) {
+			es = append(es, e)
+		}
+	}
+	bridge.SortMACs(es)
+	return es, nil
+}
+
+// Flush forgets what was learned on a port.
+func (c *Chip) Flush(port string) error {
+	if _, err := c.port(port); err != nil {
+		return fmt.Errorf("flush %s: %w", port, err)
+	}
+	c.learned = slices.DeleteFunc(c.learned, func(e bridge.MACEntry) bool { return e.Port == port })
+	return nil
 }
 
 // Read is the state as the kernel shows it.
@@ -95,7 +141,9 @@ func (c *Chip) Read() (bridge.State, error) {
 	return s, nil
 }
 
-func (c *Chip) offloads(port string) bool { return !c.Software[port] }
+func (c *Chip) offloads(port string) bool {
+	return !c.Software[port] && !slices.ContainsFunc(c.state.Legs, func(l bridge.Leg) bool { return l.Inner == port })
+}
 
 // Apply does one operation.
 func (c *Chip) Apply(o bridge.Op) (note string, err error) {
@@ -104,6 +152,7 @@ func (c *Chip) Apply(o bridge.Op) (note string, err error) {
 	if c.Fault != nil {
 		f = c.Fault(c.Calls, o)
 	}
+	c.Took += f.Slow
 	if f.Vanish != "" {
 		c.Vanish(f.Vanish)
 	}
@@ -184,8 +233,8 @@ func (c *Chip) do(o bridge.Op) (note string, err error) {
 		s.Ports = append(s.Ports, bridge.Port{Name: o.LAG.Name, MTU: 1500})
 	case bridge.AddLeg:
 		s.Legs = append(s.Legs, o.Leg)
-		s.Ports = append(s.Ports, bridge.Port{Name: o.Leg.Inner, MTU: 1500})
-		c.Software[o.Leg.Inner] = true
+		c.Appear(o.Leg.Inner)
+		c.Appear(o.Leg.Outer)
 	case bridge.DelLink:
 		return "", c.del(o.Name)
 	case bridge.SetBridge:
@@ -262,6 +311,11 @@ func (c *Chip) del(name string) error {
 		}
 	}
 	c.unlink(name)
+	for _, l := range s.Legs {
+		if l.Inner == name {
+			c.Vanish(l.Outer)
+		}
+	}
 	s.Bridges = slices.DeleteFunc(s.Bridges, func(b bridge.Bridge) bool { return b.Name == name })
 	s.LAGs = slices.DeleteFunc(s.LAGs, func(l bridge.LAG) bool { return l.Name == name })
 	s.Legs = slices.DeleteFunc(s.Legs, func(l bridge.Leg) bool { return l.Inner == name })

@@ -19,7 +19,7 @@ type Scope struct {
 	// Owned says by name which bridges, bonds and legs are ours: those that are
 	// not wanted are removed, and members of them that are not wanted leave.
 	Owned func(name string) bool
-	// Port says which other devices are read, members or not.
+	// Port says which other devices are read, members or not: outer ends of legs among them.
 	Port func(name string) bool
 	// Traffic says that mirrors, polices and root qdiscs of the ports are read,
 	// too. Without, wanted ones cannot be compared: want none.
@@ -74,10 +74,14 @@ func (k *Kernel) Read() (bridge.State, error) {
 			s.LAGs = append(s.LAGs, lagOf(l))
 		case owned && l.kind == "veth":
 			peer := links[l.lower]
-			if peer == nil || !k.scope.Owned(peer.name) || !isInner(l, peer, links, k.scope) {
+			if peer == nil || !k.scope.Owned(peer.name) {
 				continue
 			}
-			s.Legs = append(s.Legs, bridge.Leg{Inner: l.name, Outer: peer.name})
+			if isInner(l, peer, links, k.scope) {
+				s.Legs = append(s.Legs, bridge.Leg{Inner: l.name, Outer: peer.name})
+			} else if !k.scope.Port(l.name) {
+				continue
+			}
 		case !member && !k.scope.Port(l.name):
 			continue
 		}

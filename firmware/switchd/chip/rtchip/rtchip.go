@@ -249,28 +249,47 @@ func (c *Chips) Apply(want []chip.Bridge) (refused, notes map[string]string, err
 		}
 	}
 	state := c.state(want, &have)
+	var gone []string // taken out of their bridges
 	for {
 		res, err := c.sync.Sync(c.dev, state, c.now())
 		if err != nil {
 			return refused, notes, err
 		}
-		out := slices.Clone(res.Demote)
+		clear(notes)
+		known := len(gone)
 		for _, r := range res.Reasons {
-			if r.Software && member[r.Device] {
+			switch {
+			case !r.Software || !member[r.Device]:
+				add(notes, r.Device, r.String())
+			case !slices.Contains(gone, r.Device):
 				add(refused, r.Device, r.String())
-				out = append(out, r.Device)
-				continue
+				gone = append(gone, r.Device)
 			}
-			add(notes, r.Device, r.String())
+		}
+		// An address that is refused is not missed: the chip floods. Follower asks for it again.
+		forgot := false
+		for _, f := range res.Failed {
+			if o, ok := f.Op.(bridge.SetFDB); ok {
+				delete(c.macs[o.Entry.Bridge], key{number(o.Entry.MAC), o.Entry.VID})
+				forgot = true
+			}
+		}
+		if forgot {
+			res.Demote = nil // it may be for the address; what is not is failing again
 		}
 		for _, f := range res.Failed {
-			if slices.Contains(res.Demote, f.Op.Device()) {
-				add(refused, f.Op.Device(), f.Text)
+			if name := f.Op.Device(); slices.Contains(res.Demote, name) && !slices.Contains(gone, name) {
+				add(refused, name, f.Text)
 			}
 		}
-		// Each round takes a member away, so this ends.
-		if slices.ContainsFunc(out, func(name string) bool { p := state.PortByName(name); return p != nil && p.Master != "" }) {
-			state = state.Without(out...)
+		for _, name := range res.Demote {
+			if p := state.PortByName(name); p != nil && p.Master != "" && !slices.Contains(gone, name) {
+				gone = append(gone, name)
+			}
+		}
+		// Each round takes members or addresses away, so this ends.
+		if forgot || len(gone) > known {
+			state = c.state(want, &have).Without(gone...)
 			continue
 		}
 		for _, r := range c.late(bridge.NotOffloaded(&res.Have, func(port string) bool { return member[port] && refused[port] == "" })) {

@@ -118,3 +118,28 @@ func TestE2EWatch(t *testing.T) {
 		}
 	}
 }
+
+// lacking are fields that the stock switch has and Weir has not: ERSPAN, GTP-U and NSH, and what
+// TLV tables map.
+var lacking = regexp.MustCompile(`,erspan_\{[^}]*\}|,gtpu_\{[^}]*\}|,metadata0\.\.\.metadata63| nsh_\{[^}]*\}`)
+
+// The features of tables, as the stock client prints them, are those of the stock switch but for the fields that
+// Weir lacks.
+func TestE2ETableFeatures(t *testing.T) {
+	needs(t, "ovs-ofctl", "ovs-vswitchd", "ovsdb-server")
+	if *stock {
+		t.Skip("compares the two switches")
+	}
+	ours, theirs := newRigOf(t, "netdev", false, "w"), newRigOf(t, "netdev", true, "s")
+	for _, r := range []*rig{ours, theirs} {
+		r.bridge("br0")
+	}
+	for _, v := range []string{"OpenFlow13", "OpenFlow14", "OpenFlow15"} {
+		got := ours.ofctl("-O", v, "dump-table-features", "br0")
+		all := theirs.ofctl("-O", v, "dump-table-features", "br0")
+		want := lacking.ReplaceAllString(all, "")
+		if got != want || want == all {
+			t.Errorf("%s: got\n%s\nwant\n%s", v, got, want)
+		}
+	}
+}

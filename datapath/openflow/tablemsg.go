@@ -127,44 +127,39 @@ func (d *decoder) tableFeatures() *TableFeaturesReply {
 // fieldList reads headers of entries; those that name no field are passed over.
 func fieldList(r *ofp.Reader) (fs []flow.Field) {
 	for r.Len() > 0 {
-		h := r.U32()
-		if h>>16 == 0xffff {
-			r.Skip(4)
-			continue
-		}
-		if f, ok := oxm.FieldOf(h); ok {
+		if f, ok := oxm.ReadID(r); ok && (len(fs) == 0 || fs[len(fs)-1] != f) { // in_port has two
 			fs = append(fs, f)
 		}
 	}
 	return fs
 }
 
-func (e *encoder) fieldList(typ uint16, fs []flow.Field) {
+func (e *encoder) fieldList(typ uint16, fs []flow.Field, masked bool) {
 	ofpact.PutProperty(&e.Writer, typ, func() {
 		for _, f := range fs {
-			if h, ok := oxm.IDOf(f, e.Version, false); ok {
-				e.U32(h)
+			if f == flow.FieldInPort {
+				oxm.AppendID(&e.Writer, f, ofp.V10, masked) // its form of 16 bits is taken, too
 			}
+			oxm.AppendID(&e.Writer, f, e.Version, masked)
 		}
 	})
 }
 
-// instructionTypes and actionTypes are what every table can do, by version: the
-// bits of OFPIT_* and OFPAT_*.
-func (v wireVersion) instructionTypes() []uint16 {
-	if ofp.Version(v) < ofp.V15 {
-		return []uint16{1, 2, 3, 4, 5, 6}
-	}
-	return []uint16{1, 2, 3, 4, 5}
-}
-
-func (v wireVersion) actionTypes() []uint16 {
-	t := []uint16{0, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25}
+// instructionTypes and actionTypes are what every table can do, as the stock switch (3.1) says it: the
+// numbers of OFPIT_* and OFPAT_*. The last table goes to none.
+func (v wireVersion) instructionTypes(last bool) []uint16 {
+	t := []uint16{1, 2, 3, 4, 5, 6}
 	if ofp.Version(v) >= ofp.V15 {
-		t = append(t, 28, 29)
+		t = t[:5]
+	}
+	if last {
+		t = t[1:]
 	}
 	return t
 }
+
+// actionTypes are the same in all versions.
+var actionTypes = []uint16{0, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25}
 
 func (e *encoder) typeList(prop uint16, types []uint16) {
 	ofpact.PutProperty(&e.Writer, prop, func() {
@@ -189,14 +184,16 @@ func (e *encoder) tableFeatures(m *TableFeaturesReply) {
 			e.U64(t.MetadataMask)
 			e.U32(0) // configuration (1.3), capabilities (1.4)
 			e.U32(t.MaxEntries)
-			e.typeList(propInstructions, v.instructionTypes())
-			ofpact.PutProperty(&e.Writer, propNextTables, func() { e.Bytes(t.Next) })
-			e.typeList(propWriteActions, v.actionTypes())
-			e.typeList(propApplyActions, v.actionTypes())
-			e.fieldList(propMatch, t.Match)
-			e.fieldList(propWildcards, t.Wildcards)
-			e.fieldList(propWriteSetField, t.SetField)
-			e.fieldList(propApplySetField, t.SetField)
+			for miss := range uint16(2) { // the same for table misses, by numbers one higher
+				e.typeList(propInstructions+miss, v.instructionTypes(len(t.Next) == 0))
+				ofpact.PutProperty(&e.Writer, propNextTables+miss, func() { e.Bytes(t.Next) })
+				e.typeList(propWriteActions+miss, actionTypes)
+				e.fieldList(propWriteSetField+miss, t.SetField, false)
+				e.typeList(propApplyActions+miss, actionTypes)
+				e.fieldList(propApplySetField+miss, t.SetField, false)
+			}
+			e.fieldList(propMatch, t.Match, true)
+			e.fieldList(propWildcards, t.Wildcards, false)
 			e.SetU16(start, uint16(e.Len()-start))
 		})
 	}

@@ -206,26 +206,32 @@ func appendIf(w *ofp.Writer, m *flow.Match, f flow.Field, v ofp.Version) {
 	putValue(w, row.toWire(value), int(row.bytes))
 }
 
-// IDOf returns the header of the entry that version v writes for f, with the
-// length of its value and, if masked, its mask bit, as the field lists of
-// table features hold it. ok is false if there is none.
-func IDOf(f flow.Field, v ofp.Version, masked bool) (hdr uint32, ok bool) {
+// AppendID writes the header of the entry that version v writes for f, with the
+// length of its value and, if masked and f can have one, its mask, as the field lists of
+// table features hold it. It reports whether there is one.
+func AppendID(w *ofp.Writer, f flow.Field, v ofp.Version, masked bool) bool {
 	row := rowFor(f, v)
-	if row == nil || row.class == oxmExperimenter {
-		return 0, false
+	if row == nil {
+		return false
 	}
-	hdr = uint32(row.class)<<16 | uint32(row.num)<<9 | uint32(row.bytes)
-	if masked && row.maskable {
-		hdr |= 1 << 8
-		hdr += uint32(row.bytes)
+	n := int(row.bytes)
+	masked = masked && row.maskable
+	if masked {
+		n *= 2
 	}
-	return hdr, true
+	row.putHeader(w, n, masked)
+	return true
 }
 
-// FieldOf returns the field that a header as of IDOf names.
-func FieldOf(hdr uint32) (f flow.Field, ok bool) {
-	row := byID[ID{Class: uint16(hdr >> 16), Num: uint8(hdr>>9) & 0x7f}]
-	if row == nil {
+// ReadID reads a header as of AppendID; false: it names no field.
+func ReadID(r *ofp.Reader) (f flow.Field, ok bool) {
+	id := ID{Class: r.U16(), Num: r.U8() >> 1}
+	r.Skip(1)
+	if id.Class == oxmExperimenter {
+		id.Experimenter = r.U32()
+	}
+	row := byID[id]
+	if r.Err() != nil || row == nil {
 		return 0, false
 	}
 	return row.field, true

@@ -11,14 +11,12 @@ package dbconn
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -40,49 +38,6 @@ type Conn struct {
 	news []jsonrpc.Message // that came while a reply was awaited
 }
 
-// Files are the files of the options -p, -c and -C.
-type Files struct{ Key, Cert, CA string }
-
-// Config returns the TLS configuration, nil if no file is given. As in Open
-// vSwitch the peer's certificate must be signed by the CA, whatever name it
-// bears; CA "none" takes any certificate.
-func (f Files) Config() (*tls.Config, error) {
-	if f == (Files{}) {
-		return nil, nil
-	}
-	cert, err := tls.LoadX509KeyPair(f.Cert, f.Key)
-	if err != nil {
-		return nil, fmt.Errorf("load key pair %s, %s: %w", f.Cert, f.Key, err)
-	}
-	cfg := &tls.Config{Certificates: []tls.Certificate{cert}, InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}
-	if f.CA == "none" {
-		return cfg, nil
-	}
-	pem, err := os.ReadFile(f.CA)
-	if err != nil {
-		return nil, fmt.Errorf("read CA certificate: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("read CA certificate %s: no certificate in it", f.CA)
-	}
-	cfg.VerifyConnection = func(s tls.ConnectionState) error { return verifyChain(s.PeerCertificates, pool) }
-	return cfg, nil
-}
-
-// verifyChain checks that a chain leads to the pool, not what name it is for.
-func verifyChain(chain []*x509.Certificate, pool *x509.CertPool) error {
-	if len(chain) == 0 {
-		return errors.New("peer sent no certificate")
-	}
-	o := x509.VerifyOptions{Roots: pool, Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
-	for _, c := range chain[1:] {
-		o.Intermediates.AddCert(c)
-	}
-	_, err := chain[0].Verify(o)
-	return err
-}
-
 // Dial connects to a server by its connection name, e.g. "unix:/run/db.sock".
 // A relative unix path is relative to rundir. A passive name waits for the
 // server to connect.
@@ -94,13 +49,13 @@ func Dial(ctx context.Context, rundir, name string, files Files) (*Conn, error) 
 	if a.Path != "" && !filepath.IsAbs(a.Path) {
 		a.Path = filepath.Join(rundir, a.Path)
 	}
-	var cfg *tls.Config
-	if a.TLS {
-		if cfg, err = files.Config(); err != nil {
-			return nil, err
-		}
-	}
 	if a.Passive {
+		var cfg *tls.Config
+		if a.TLS {
+			if cfg, err = files.server(); err != nil {
+				return nil, err
+			}
+		}
 		l, err := stream.Listen(ctx, a, cfg)
 		if err != nil {
 			return nil, err
@@ -113,7 +68,7 @@ func Dial(ctx context.Context, rundir, name string, files Files) (*Conn, error) 
 		}
 		return newConn(nc), nil
 	}
-	nc, err := stream.Dial(ctx, a, cfg)
+	nc, err := files.Dial(ctx, a)
 	if err != nil {
 		return nil, err
 	}

@@ -64,11 +64,7 @@ func (s *session) open(name, suffix string, anyVersion bool) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := s.plan.tls.Config()
-	if err != nil {
-		return nil, err
-	}
-	nc, err := stream.Dial(s.ctx, a, cfg)
+	nc, err := s.plan.tls.Dial(s.ctx, a)
 	if err != nil {
 		if strings.Contains(name, ":") || s.ctx.Err() != nil {
 			return nil, fmt.Errorf("connecting to %s (%s)", name, dbconn.Cause(err))

@@ -72,7 +72,7 @@ func options() []getopt.Option {
 		{Long: "log-file", Arg: getopt.Optional}, {Long: "syslog-method", Arg: getopt.Required}, {Long: "syslog-target", Arg: getopt.Required},
 		{Long: "private-key", Short: 'p', Arg: getopt.Required},
 		{Long: "certificate", Short: 'c', Arg: getopt.Required},
-		{Long: "ca-cert", Short: 'C', Arg: getopt.Required},
+		{Long: "ca-cert", Short: 'C', Arg: getopt.Required}, {Long: "bootstrap-ca-cert", Arg: getopt.Required},
 		{Long: "ssl-protocols", Arg: getopt.Required}, {Long: "ssl-ciphers", Arg: getopt.Required},
 	}
 }
@@ -208,8 +208,8 @@ func (p *plan) option(o getopt.Found, formats *oftext.Protocols) (err error) {
 		p.tls.Key = o.Value
 	case "certificate":
 		p.tls.Cert = o.Value
-	case "ca-cert":
-		p.tls.CA = o.Value
+	case "ca-cert", "bootstrap-ca-cert":
+		p.tls.CA, p.tls.Bootstrap = o.Value, o.Name == "bootstrap-ca-cert"
 	}
 	// The rest is about logging, colors and a control socket: there is none.
 	return err
@@ -305,6 +305,7 @@ Options:
   --timestamp                 print the time (monitor, snoop)
   -t, --timeout=SECS          give up after SECS seconds
   -p, -c, -C FILE             private key, certificate and CA certificate for ssl:
+  --bootstrap-ca-cert=FILE    as -C, but FILE is made of what the peer sends if it is not there
   -h, --help; -V, --version
 `, e.RunDir(), defaultPort)
 	return b.String()

@@ -104,6 +104,7 @@ func options() []getopt.Option {
 		{Long: "private-key", Short: 'p', Arg: getopt.Required},
 		{Long: "certificate", Short: 'c', Arg: getopt.Required},
 		{Long: "ca-cert", Short: 'C', Arg: getopt.Required},
+		{Long: "bootstrap-ca-cert", Arg: getopt.Required},
 		{Long: "ssl-protocols", Arg: getopt.Required},
 		{Long: "ssl-ciphers", Arg: getopt.Required},
 	}...)
@@ -175,8 +176,8 @@ func (s *session) parse() (text string, err error) {
 			s.files.Key = o.Value
 		case "certificate":
 			s.files.Cert = o.Value
-		case "ca-cert":
-			s.files.CA = o.Value
+		case "ca-cert", "bootstrap-ca-cert":
+			s.files.CA, s.files.Bootstrap = o.Value, o.Name == "bootstrap-ca-cert"
 		}
 	}
 	if len(args) == 0 {

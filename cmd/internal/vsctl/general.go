@@ -62,7 +62,7 @@ func generalCommands() []*ctl.Command {
 		{Name: "init", Max: 0, Need: need([2]string{"Open_vSwitch", ""}), Run: func(*ctl.Context) error { return nil }},
 		{Name: "show", Max: 0, ReadOnly: true, Need: need(shown...), Run: show},
 		{Name: "emer-reset", Max: 0, Need: need(reset...), Run: emerReset},
-		{Name: "list-dp-cap", Args: "!DATAPATH", Min: 1, Max: 1, ReadOnly: true,
+		{Name: "list-dp-cap", Min: 1, Max: 1, ReadOnly: true,
 			Need: need([2]string{"Open_vSwitch", "datapaths"}, [2]string{"Datapath", "capabilities"}), Run: listCapabilities},
 	}
 }
@@ -155,8 +155,10 @@ func listCapabilities(c *ctl.Context) error {
 		return fmt.Errorf("datapath \"%s\" record not found", c.Args[0])
 	}
 	caps := r.Col("capabilities")
+	var ws []string
 	for i, k := range caps.Keys() {
-		fmt.Fprintf(&c.Out, "%s=%s\n", k.Str(), caps.Value(i).Str())
+		ws = append(ws, k.Str()+"="+caps.Value(i).Str())
 	}
+	c.Out.WriteString(strings.Join(ws, " ") + "\n")
 	return nil
 }

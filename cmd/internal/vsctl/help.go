@@ -91,6 +91,10 @@ Controllers and managers:
   [--inactivity-probe=MSECS] set-manager TARGET...
   get-ssl, del-ssl, [--bootstrap] set-ssl PRIV-KEY CERT CA-CERT
 
+Connection tracking zones:
+  [--may-exist] add-zone-tp DATAPATH zone=N KEY=SECONDS..., [--if-exists] del-zone-tp DATAPATH zone=N
+  list-zone-tp DATAPATH, list-dp-cap DATAPATH
+
 Auto Attach:
   add-aa-mapping BRIDGE I-SID VLAN, del-aa-mapping BRIDGE I-SID VLAN, get-aa-mapping BRIDGE
 

@@ -78,11 +78,10 @@ func (s *session) warn(module, text string) {
 
 // dial connects, again and again with --retry.
 func (s *session) dial(ctx context.Context) error {
-	files := dbconn.Files{Key: s.plan.tls.key, Cert: s.plan.tls.cert, CA: s.plan.tls.ca}
 	for {
 		var err error
 		for name := range strings.SplitSeq(s.plan.db, ",") {
-			if s.conn, err = dbconn.Dial(ctx, s.env.RunDir(), name, files); err == nil {
+			if s.conn, err = dbconn.Dial(ctx, s.env.RunDir(), name, s.plan.tls); err == nil {
 				return nil
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/weirswitch/weir/cmd/internal/dbconn"
 	"github.com/weirswitch/weir/cmd/internal/env"
 	"github.com/weirswitch/weir/cmd/internal/getopt"
 	"github.com/weirswitch/weir/cmd/internal/table"
@@ -22,13 +23,10 @@ type plan struct {
 	retry   bool
 	timeout time.Duration // 0: none
 	style   table.Style
-	tls     tlsFiles
+	tls     dbconn.Files
 	calls   []*ctl.Call
 	print   string // text to print instead of doing anything
 }
-
-// tlsFiles are the names of the files of -p, -c and -C.
-type tlsFiles struct{ key, cert, ca string }
 
 // options returns the tool's own options.
 func options() []getopt.Option {
@@ -75,6 +73,7 @@ func commands() []*ctl.Command {
 	cmds = append(cmds, bridgeCommands()...)
 	cmds = append(cmds, portCommands()...)
 	cmds = append(cmds, settingCommands()...)
+	cmds = append(cmds, zoneCommands()...)
 	return append(cmds, ctl.Commands()...)
 }
 
@@ -136,12 +135,12 @@ func (p *plan) option(o getopt.Found) (bool, error) {
 		}
 		p.timeout = time.Duration(n) * time.Second
 	case "private-key":
-		p.tls.key = o.Value
+		p.tls.Key = o.Value
 	case "certificate":
-		p.tls.cert = o.Value
-	case "ca-cert":
-		p.tls.ca = o.Value
-	case "bootstrap-ca-cert", "peer-ca-cert":
+		p.tls.Cert = o.Value
+	case "ca-cert", "bootstrap-ca-cert":
+		p.tls.CA, p.tls.Bootstrap = o.Value, o.Name == "bootstrap-ca-cert"
+	case "peer-ca-cert":
 		return true, fmt.Errorf("option '--%s' is not supported", o.Name)
 	case "no-syslog", "leader-only", "no-leader-only", "shuffle-remotes", "no-shuffle-remotes",
 		"verbose", "log-file", "syslog-method", "syslog-target", "ssl-protocols", "ssl-ciphers":

@@ -31,7 +31,7 @@ func newPair(t *testing.T) *pair {
 
 var reading = []string{"list", "find", "get", "show", "wait-until", "comment", "list-br", "br-exists", "br-to-vlan", "br-to-parent",
 	"br-get-external-id", "list-ports", "port-to-br", "list-ifaces", "iface-to-br", "get-controller", "get-fail-mode", "get-manager",
-	"get-ssl", "get-aa-mapping", "list-dp-cap"}
+	"get-ssl", "get-aa-mapping", "list-dp-cap", "list-zone-tp"}
 
 // reads reports whether a line changes nothing.
 func reads(args []string) bool {

@@ -46,7 +46,7 @@ var pure = []string{
 	"datapath/openflow", "datapath/openflow/ofp", "datapath/openflow/oxm", "datapath/openflow/ofpact", "datapath/trace",
 	"datapath/classifier", "datapath/ofproto", "datapath/xlate", "datapath/trace", "datapath/l2/fdb",
 	"firmware/base/reconnect", "firmware/boot", "firmware/switchd/wanted", "firmware/switchd/odp", "asic/plan", "dsa", "dsa/nlattr", "dsa/bridge",
-	"cmd/internal/getopt", "cmd/internal/table", "cmd/internal/vsctl/ctl", "cmd/internal/vsctl/replica",
+	"cmd/internal/getopt", "cmd/internal/table", "cmd/internal/vsctl/ctl", "cmd/internal/vsctl/replica", "cmd/internal/ofctl/oftext", "cmd/internal/ofctl/ofprint",
 }
 
 // impure are the imports that a pure package must not have, with the reason.

@@ -49,6 +49,24 @@ func ParseWith(s string, names Names) (Instructions, error) {
 	return in, nil
 }
 
+// ParseBucket reads the actions of a group's bucket: a meter is an action there, other instructions
+// are refused.
+func ParseBucket(s string, names Names) (List, error) {
+	p := parser{names: names, depth: 1} // which instructions are not looked at for their order
+	in, err := p.instructions(s)
+	if err != nil {
+		return nil, fmt.Errorf("actions %q: %w", s, err)
+	}
+	l := in.Apply
+	if in.Meter != 0 {
+		l, in.Meter = append(List{Meter{ID: in.Meter}}, l...), 0
+	}
+	if w := in.instruction(); w != "" {
+		return nil, flow.Textf("%s instruction not allowed here", w)
+	}
+	return l, nil
+}
+
 type parser struct {
 	depth int
 	names Names

@@ -62,7 +62,7 @@ func onlyPorts(a, b flow.Match) bool {
 
 // sendFlows sends flow_mods, reads the refusals at the end.
 func (s *session) sendFlows(target string, ms []*oftext.Flow, usable oftext.Protocols) error {
-	c, err := s.openForFlows(target, usable)
+	c, err := s.openForChanges(target, usable)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 
 // sendGroups sends group_mods, in a bundle if asked for.
 func (s *session) sendGroups(target string, gs []*oftext.Group, usable oftext.Protocols) error {
-	c, err := s.openForFlows(target, usable)
+	c, err := s.openForChanges(target, usable)
 	if err != nil {
 		return err
 	}
@@ -26,6 +26,14 @@ func (s *session) sendGroups(target string, gs []*oftext.Group, usable oftext.Pr
 		ms[i] = &g.GroupMod
 	}
 	return s.changeAll(c, ms)
+}
+
+// openForChanges is openForFlows, in a version with bundles if one is asked for.
+func (s *session) openForChanges(target string, usable oftext.Protocols) (*conn, error) {
+	if s.plan.bundle {
+		usable &= oftext.ProtocolsWithBundles
+	}
+	return s.openForFlows(target, usable)
 }
 
 // changeAll sends changes, in a bundle if asked for, else one after the other up to the first that

@@ -79,6 +79,9 @@ func ParseGroup(s string, c openflow.GroupModCommand, n Names) (*Group, error) {
 	case sel.Param != 0 && sel.Method == "":
 		return nil, errors.New(`selection_method_param is only allowed with "selection_method"`)
 	}
+	if !hasBuckets && (keys.command || sel.Method != "") {
+		g.Usable = OF10 | OF10TID | NXM | NXMTID | OXM15 // with buckets stock takes any
+	}
 	for more := hasBuckets; more; {
 		var one string
 		one, buckets, more = strings.Cut(buckets, "bucket=")
@@ -87,7 +90,7 @@ func ParseGroup(s string, c openflow.GroupModCommand, n Names) (*Group, error) {
 			return nil, err
 		}
 		g.Buckets = append(g.Buckets, b)
-		g.Usable &= u
+		g.Usable = u // of the last one, as in the stock tool
 		if b.Weight != 0 && g.Type != openflow.GroupTypeSelect && r.hasType {
 			return nil, errors.New("Only select groups can have bucket weights.")
 		}
@@ -99,18 +102,15 @@ func ParseGroup(s string, c openflow.GroupModCommand, n Names) (*Group, error) {
 	return g, nil
 }
 
-// numberBuckets gives the buckets without a number the least ones that are free.
+// numberBuckets counts the buckets without a number, passing over the numbers of those behind; that one
+// before may have it is for the switch to say, as with the stock tool.
 func numberBuckets(bs []openflow.Bucket) {
-	used := make(map[uint32]bool, len(bs))
-	for i := range bs {
-		used[bs[i].ID] = true
-	}
 	next := uint32(0)
 	for i := range bs {
 		if bs[i].ID != noBucketID {
 			continue
 		}
-		for used[next] {
+		for slices.ContainsFunc(bs[i+1:], func(b openflow.Bucket) bool { return b.ID == next }) {
 			next++
 		}
 		bs[i].ID = next
@@ -245,7 +245,7 @@ func parseBucket(s string, typ openflow.GroupType, n Names) (openflow.Bucket, Pr
 		var err error
 		switch strings.ToLower(kv.key) {
 		case "weight":
-			b.Weight, err = parseU16(keyValue{"weight", kv.value})
+			b.Weight, err = parseU16(keyValue{key: "weight", value: kv.value})
 		case "watch_port":
 			if b.WatchPort, err = ParsePort(kv.value, n); err != nil || b.WatchPort > action.PortMax && b.WatchPort != action.PortAny {
 				err = fmt.Errorf("%s: invalid watch_port", kv.value)
@@ -261,11 +261,7 @@ func parseBucket(s string, typ openflow.GroupType, n Names) (openflow.Bucket, Pr
 		case "action", "actions":
 			acts = append(acts, kv.value)
 		default:
-			w := kv.key
-			if kv.value != "" {
-				w += "(" + kv.value + ")"
-			}
-			acts = append(acts, w)
+			acts = append(acts, kv.word())
 		}
 		if err != nil {
 			return b, 0, err
@@ -274,33 +270,21 @@ func parseBucket(s string, typ openflow.GroupType, n Names) (openflow.Bucket, Pr
 	if len(acts) == 0 {
 		return b, 0, errors.New("bucket must specify actions")
 	}
-	in, err := action.ParseWith(strings.Join(acts, ","), action.Names{Ports: n.Ports, Tables: n.Tables})
-	if err != nil {
-		return b, 0, err
-	}
-	b.Actions = in.Apply
-	if in.Meter != 0 { // in a bucket an action
-		b.Actions = append(action.List{action.Meter{ID: in.Meter}}, b.Actions...)
-		in.Meter = 0
-	}
-	if err := onlyActions(&in); err != nil {
-		return b, 0, err
-	}
 	if typ == openflow.GroupTypeFF && b.WatchPort == action.PortAny && b.WatchGroup == action.GroupAny {
 		return b, 0, errors.New("fast failover bucket requires watch_port or watch_group")
 	}
+	l, err := action.ParseBucket(strings.Join(acts, ","), action.Names{Ports: n.Ports, Tables: n.Tables})
+	if err != nil {
+		return b, 0, err
+	}
+	b.Actions = l
 	return b, usableList(b.Actions, Any), nil
 }
 
-// Sendable refuses what version v has no message for.
+// Sendable refuses what version v has no message for, where Usable does not say it.
 func (g *Group) Sendable(v ofp.Version) error {
-	if v > ofp.V10 && v < ofp.V15 {
-		switch g.Command {
-		case openflow.GroupInsertBucket:
-			return errors.New("insert-bucket needs OpenFlow 1.5 or later ('-O OpenFlow15')")
-		case openflow.GroupRemoveBucket:
-			return errors.New("remove-bucket needs OpenFlow 1.5 or later ('-O OpenFlow15')")
-		}
+	if v > ofp.V10 && v < ofp.V15 && g.Command == openflow.GroupInsertBucket {
+		return errors.New("insert-bucket needs OpenFlow 1.5 or later ('-O OpenFlow15')")
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func ParseMeter(s string, c openflow.MeterModCommand) (*openflow.MeterMod, error
 	switch {
 	case m.Meter == 0:
 		return nil, errors.New("must specify 'meter'")
-	case whole && m.Flags&(openflow.MeterKbps|openflow.MeterPktps) == 0:
+	case whole && m.Flags == 0:
 		return nil, errors.New("meter must specify either 'kbps' or 'pktps'")
 	case !whole:
 		return m, nil
@@ -150,6 +150,8 @@ func parseBands(m *openflow.MeterMod, s string) error {
 		switch {
 		case b.Type == bandDSCPRemark && b.PrecLevel == 0:
 			return errors.New("'dscp_remark' band must have 'prec_level'")
+		case b.Type != bandDSCPRemark && b.PrecLevel != 0:
+			return errors.New("Only 'dscp_remark' band may have 'prec_level'")
 		case b.Rate == 0:
 			return errors.New("band must have 'rate'")
 		case m.Flags&openflow.MeterBurst != 0 && b.Burst == 0:

@@ -18,7 +18,21 @@ type Names struct {
 }
 
 // keyValue is one word of a flow: "in_port=1", "tcp".
-type keyValue struct{ key, value string }
+type keyValue struct {
+	key, value string
+	delim      byte // between them: one of ":=(", 0 if there is no value
+}
+
+// word returns the word as it was, with a colon for an equals sign.
+func (kv keyValue) word() string {
+	switch kv.delim {
+	case 0:
+		return kv.key
+	case '(':
+		return kv.key + "(" + kv.value + ")"
+	}
+	return kv.key + ":" + kv.value
+}
 
 // Blanks separate words.
 const Blanks = ", \t\r\n"
@@ -33,7 +47,7 @@ func keyValues(s string) (kvs []keyValue) {
 		}
 		n := strings.IndexAny(s, ":=("+Blanks)
 		if n < 0 {
-			return append(kvs, keyValue{s, ""})
+			return append(kvs, keyValue{key: s})
 		}
 		kv := keyValue{key: s[:n]}
 		delim := s[n]
@@ -41,7 +55,7 @@ func keyValues(s string) (kvs []keyValue) {
 		switch {
 		case delim == '(' || delim == ':' || delim == '=':
 			end := valueEnd(s, delim == '(')
-			kv.value = s[:end]
+			kv.value, kv.delim = s[:end], delim
 			s = s[end:]
 			if delim == '(' && s != "" {
 				s = s[1:]

@@ -17,7 +17,8 @@ type Classifier[V any] struct {
 	order  []*subtable[V] // by falling max, then rising id
 	nextID uint64
 	n      int
-	soft   int // conjunctive rules
+	moves  uint64 // rules that came or went
+	soft   int    // conjunctive rules
 	tries  [netTries]trie
 }
 
@@ -56,6 +57,10 @@ const hashSeed = 0x5745_4952
 
 // Len returns the number of rules of all versions.
 func (c *Classifier[V]) Len() int { return c.n }
+
+// Moves counts the rules that came and went, of all versions: an iteration after which it is as it was
+// before has seen what there is, even if the caller's lock was given up within it.
+func (c *Classifier[V]) Moves() uint64 { return c.moves }
 
 // Priority returns the rule's priority.
 func (r *Rule[V]) Priority() int32 { return r.prio }
@@ -315,6 +320,7 @@ func (c *Classifier[V]) enter(r *Rule[V], k *flow.Key) {
 		}
 	}
 	c.n++
+	c.moves++
 	s.n++
 	if r.soft {
 		c.soft++
@@ -351,6 +357,7 @@ func (c *Classifier[V]) Remove(r *Rule[V]) {
 		}
 	}
 	c.n--
+	c.moves++
 	s.n--
 	if r.soft {
 		c.soft--
@@ -371,7 +378,7 @@ func (c *Classifier[V]) Remove(r *Rule[V]) {
 }
 
 // Clear takes out all rules. They still know their matches and priorities.
-func (c *Classifier[V]) Clear() { *c = Classifier[V]{nextID: c.nextID} }
+func (c *Classifier[V]) Clear() { *c = Classifier[V]{nextID: c.nextID, moves: c.moves + 1} }
 
 // Find returns the rule with exactly this match and priority in version at, or nil.
 func (c *Classifier[V]) Find(m *flow.Match, prio int32, at Version) *Rule[V] {

@@ -195,7 +195,7 @@ func TestRollback(t *testing.T) {
 func describe(b *Bridge) string {
 	var s strings.Builder
 	all := openflow.FlowFilter{Table: openflow.TableAll, OutPort: action.PortAny, OutGroup: action.GroupAny}
-	for _, r := range inOrder(b.pick(&all, b.version)) {
+	for _, r := range inOrder(b.pick(&all, b.version, nil)) {
 		fmt.Fprintf(&s, "%v %d cookie %d idle %d flags %d %v %v\n", r.Match(), r.Priority(), r.Cookie, r.IdleTimeout, r.Flags, r.Modified, r.Instr)
 	}
 	fmt.Fprintf(&s, "%+v\n%+v\n%+v\n", b.groupDesc(action.GroupAll), b.groupStats(action.GroupAll, t0).Groups, b.descs())

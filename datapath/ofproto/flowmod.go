@@ -5,7 +5,9 @@ package ofproto
 import (
 	"cmp"
 	"reflect"
+	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/weirswitch/weir/datapath/action"
@@ -146,7 +148,7 @@ func (b *Bridge) modify(m *openflow.FlowMod, now time.Time, eff *Effects) error 
 // only those with exactly the match and priority.
 func (b *Bridge) selected(f *openflow.FlowFilter, strict bool, prio uint16) (rules []*Rule) {
 	if !strict {
-		b.staged.read(func() { rules = inOrder(b.pick(f, b.latest())) })
+		b.staged.read(func() { rules = inOrder(b.pick(f, b.latest(), nil)) })
 		return rules
 	}
 	for n, t := range b.tables {
@@ -160,8 +162,11 @@ func (b *Bridge) selected(f *openflow.FlowFilter, strict bool, prio uint16) (rul
 	return rules
 }
 
-// pick returns the rules of a version that a filter selects, in no particular order.
-func (b *Bridge) pick(f *openflow.FlowFilter, at classifier.Version) (rules []*Rule) {
+// pick returns the rules of a version that a filter selects, table by table, those of one in no particular order.
+// After every so many rules it calls goOn, unless that is nil, and ends if the answer is no.
+func (b *Bridge) pick(f *openflow.FlowFilter, at classifier.Version, goOn func() bool) (rules []*Rule) {
+	const every = 1024 // some 0.2 ms
+	seen := 0
 	for n, t := range b.tables {
 		if t == nil || !covers(f, n) {
 			continue
@@ -169,15 +174,54 @@ func (b *Bridge) pick(f *openflow.FlowFilter, at classifier.Version) (rules []*R
 		if f.Match.Mask.Map() == 0 {
 			rules = slices.Grow(rules, t.cls.Len()) // most probably all
 		}
-		every := f.CookieMask == 0 && f.OutPort == action.PortAny && f.OutGroup == action.GroupAny
+		whole := f.CookieMask == 0 && f.OutPort == action.PortAny && f.OutGroup == action.GroupAny
+		more := true
 		t.cls.Within(&f.Match, at, func(cr *classifier.Rule[*Rule]) bool {
-			if every && cr.Priority() <= 0xffff || selects(f, cr.Value) { // every: without a look at the Rule
+			if whole && cr.Priority() <= 0xffff || selects(f, cr.Value) { // whole: without a look at the Rule
 				rules = append(rules, cr.Value)
 			}
-			return true
+			seen++
+			more = goOn == nil || seen%every != 0 || goOn()
+			return more
 		})
+		if !more {
+			break
+		}
 	}
 	return rules
+}
+
+// readable is pick of the version that readers see, under lk, which is given up now and then, so that changes and
+// who waits behind them need not wait for the whole. Is there a change, all is looked at anew under one hold.
+func (b *Bridge) readable(f *openflow.FlowFilter, lk sync.Locker) []*Rule {
+	lk.Lock()
+	defer lk.Unlock()
+	was, changed := b.state(), false
+	rules := b.pick(f, b.version, func() bool {
+		lk.Unlock()
+		runtime.Gosched()
+		lk.Lock()
+		changed = b.state() != was
+		return !changed
+	})
+	if changed {
+		rules = b.pick(f, b.version, nil)
+	}
+	return rules
+}
+
+// state says of which version and after how many changes the tables are.
+func (b *Bridge) state() (s struct {
+	version classifier.Version
+	moves   uint64
+}) {
+	s.version = b.version
+	for _, t := range b.tables {
+		if t != nil {
+			s.moves += t.cls.Moves()
+		}
+	}
+	return s
 }
 
 // covers reports whether a filter is for table n.

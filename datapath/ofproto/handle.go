@@ -211,9 +211,7 @@ func (b *Bridge) FlowStats(m *openflow.FlowStatsRequest, now time.Time, lk sync.
 		defer lk.Unlock()
 		f()
 	}
-	var rules []*Rule
-	locked(func() { rules = b.pick(&m.FlowFilter, b.version) })
-	rules = inOrder(rules)
+	rules := inOrder(b.readable(&m.FlowFilter, lk))
 	flows := make([]openflow.FlowStats, min(statsPart, len(rules)))
 	for {
 		n := min(statsPart, len(rules))
@@ -246,7 +244,7 @@ func (b *Bridge) aggregate(m *openflow.AggregateRequest, one func(openflow.Messa
 		return err
 	}
 	rep := &openflow.AggregateReply{Nicira: m.Nicira}
-	for _, r := range b.pick(&m.FlowFilter, b.version) {
+	for _, r := range b.pick(&m.FlowFilter, b.version, nil) {
 		rep.Packets += r.Packets
 		rep.Bytes += r.Bytes
 		rep.Flows++

@@ -6,17 +6,26 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"regexp"
 	"slices"
 	"strings"
 )
 
-var (
-	boardName = regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{0,62}$`)
-	// A network device's name has at most 15 bytes (IFNAMSIZ of linux/if.h).
-	deviceName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,14}$`)
-	moduleName = regexp.MustCompile(`^[a-z0-9_-]+$`)
+const (
+	lower  = "abcdefghijklmnopqrstuvwxyz"
+	digits = "0123456789"
 )
+
+func boardName(s string) bool { return len(s) <= 63 && named(s, lower+digits, "_.-") }
+
+// A network device's name has at most 15 bytes (IFNAMSIZ of linux/if.h).
+func deviceName(s string) bool { return len(s) <= 15 && named(s, lower, "_-") }
+
+func moduleName(s string) bool { return named("a"+s, lower, "_-") && s != "" }
+
+// named reports whether s begins with a byte of first and goes on with small letters, digits and bytes of other.
+func named(s, first, other string) bool {
+	return s != "" && strings.Contains(first, s[:1]) && strings.TrimLeft(s[1:], lower+digits+other) == ""
+}
 
 var (
 	arches = []string{"amd64", "arm64", "arm", "mips", "mipsle", "riscv64"}
@@ -33,7 +42,7 @@ func (b *Board) validate() error {
 			bad("%s: %q is none of %s", field, value, strings.Join(of, ", "))
 		}
 	}
-	if !boardName.MatchString(b.Name) {
+	if !boardName(b.Name) {
 		bad("name: %q must be small letters, digits, and -_. behind the first", b.Name)
 	}
 	if b.Title == "" {
@@ -44,7 +53,7 @@ func (b *Board) validate() error {
 		bad("console: missing")
 	}
 	for i, m := range b.Modules {
-		if !moduleName.MatchString(m) {
+		if !moduleName(m) {
 			bad("modules[%d]: %q is no module's name", i, m)
 		}
 	}
@@ -58,7 +67,7 @@ func (b *Board) validate() error {
 	conduits := 0
 	for i, p := range b.Ports {
 		field := fmt.Sprintf("ports[%d]", i)
-		if !deviceName.MatchString(p.Name) {
+		if !deviceName(p.Name) {
 			bad("%s.name: %q must be at most 15 small letters, digits, - and _, a letter first", field, p.Name)
 		}
 		oneOf(field+".role", p.Role, roles)

@@ -5,8 +5,9 @@ package dsa
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
+
+	"github.com/weirswitch/weir/firmware/base/order"
 )
 
 // Kind says by which of the kernel's models a netdev is a port of a chip.
@@ -115,14 +116,14 @@ func (t Topology) Port(name string) (Port, bool) {
 
 // Sort brings t into the order that the package promises.
 func (t *Topology) Sort() {
-	slices.SortFunc(t.Switches, func(a, b Switch) int { return cmp.Compare(a.ID, b.ID) })
+	order.Sort(t.Switches, func(a, b Switch) int { return cmp.Compare(a.ID, b.ID) })
 	for _, s := range t.Switches {
-		slices.SortFunc(s.Chips, func(a, b Chip) int { return cmp.Compare(a.Handle, b.Handle) })
+		order.Sort(s.Chips, func(a, b Chip) int { return cmp.Compare(a.Handle, b.Handle) })
 		for _, c := range s.Chips {
-			slices.SortFunc(c.Ports, func(a, b ChipPort) int { return cmp.Compare(a.Index, b.Index) })
+			order.Sort(c.Ports, func(a, b ChipPort) int { return cmp.Compare(a.Index, b.Index) })
 		}
 	}
-	slices.SortFunc(t.Ports, func(a, b Port) int {
+	order.Sort(t.Ports, func(a, b Port) int {
 		return cmp.Or(
 			cmp.Compare(rank(a), rank(b)), strings.Compare(a.Switch, b.Switch), strings.Compare(a.Chip, b.Chip),
 			cmp.Compare(a.Number, b.Number), strings.Compare(a.Name, b.Name), cmp.Compare(a.Index, b.Index))

@@ -13,6 +13,8 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"github.com/weirswitch/weir/firmware/base/order"
 )
 
 // Link is a network device as it was when it was read.
@@ -112,7 +114,7 @@ func (l *Links) List() ([]Link, error) {
 	for i, g := range got {
 		links[i] = linkOf(g)
 	}
-	slices.SortFunc(links, func(a, b Link) int { return a.Index - b.Index })
+	order.Sort(links, func(a, b Link) int { return a.Index - b.Index })
 	return links, nil
 }
 

@@ -3,7 +3,6 @@
 package ofproto
 
 import (
-	"cmp"
 	"reflect"
 	"runtime"
 	"slices"
@@ -271,10 +270,7 @@ func inOrder(rules []*Rule) []*Rule {
 			}
 			continue
 		}
-		slices.SortFunc(ps, func(x, y place) int { return cmp.Compare(x.seq, y.seq) })
-		for i, p := range ps {
-			to[i] = p.r
-		}
+		slices.SortFunc(to, bySeq)
 	}
 	return rules
 }

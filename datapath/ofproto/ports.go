@@ -10,6 +10,7 @@ import (
 	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/openflow"
 	"github.com/weirswitch/weir/datapath/openflow/ofp"
+	"github.com/weirswitch/weir/firmware/base/order"
 )
 
 // Port is an OpenFlow port.
@@ -54,7 +55,7 @@ func (b *Bridge) SetPorts(want []openflow.PortDesc, now time.Time) (eff Effects)
 		}
 	}
 	sorted := slices.Clone(want)
-	slices.SortFunc(sorted, func(x, y openflow.PortDesc) int { return cmp.Compare(x.No, y.No) })
+	order.Sort(sorted, func(x, y openflow.PortDesc) int { return cmp.Compare(x.No, y.No) })
 	for _, w := range sorted {
 		p := b.ports[w.No]
 		if p == nil {

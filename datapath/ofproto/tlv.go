@@ -3,10 +3,9 @@
 package ofproto
 
 import (
-	"slices"
-
 	"github.com/weirswitch/weir/datapath/openflow"
 	"github.com/weirswitch/weir/datapath/openflow/ofp"
+	"github.com/weirswitch/weir/firmware/base/order"
 )
 
 // tlvSpace is what all mapped options together can have, bytes.
@@ -59,6 +58,6 @@ func (b *Bridge) tlvReply() *openflow.TLVTableReply {
 	for _, e := range b.tlv {
 		r.Maps = append(r.Maps, e)
 	}
-	slices.SortFunc(r.Maps, func(x, y openflow.TLVMap) int { return int(x.Index) - int(y.Index) })
+	order.Sort(r.Maps, func(x, y openflow.TLVMap) int { return int(x.Index) - int(y.Index) })
 	return r
 }

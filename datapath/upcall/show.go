@@ -4,7 +4,6 @@ package upcall
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/weirswitch/weir/datapath/action"
@@ -12,6 +11,7 @@ import (
 	"github.com/weirswitch/weir/datapath/flow"
 	"github.com/weirswitch/weir/datapath/l2/fdb"
 	"github.com/weirswitch/weir/datapath/ofproto"
+	"github.com/weirswitch/weir/firmware/base/order"
 )
 
 type delivery struct {
@@ -37,7 +37,7 @@ func (s *Switch) Megaflows(yield func(Megaflow) bool) {
 	for _, f := range fs {
 		list = append(list, s.show(f))
 	}
-	slices.SortFunc(list, func(a, b Megaflow) int { return int(int64(a.ID) - int64(b.ID)) })
+	order.Sort(list, func(a, b Megaflow) int { return int(int64(a.ID) - int64(b.ID)) })
 	for _, m := range list {
 		if !yield(m) {
 			return
@@ -159,7 +159,7 @@ func (s *Switch) Rules(name string, yield func(ofproto.Rule, flow.Match, int32) 
 	if err != nil {
 		return err
 	}
-	slices.SortStableFunc(rows, func(x, y row) int {
+	order.Stable(rows, func(x, y row) int {
 		if x.r.Table != y.r.Table {
 			return int(x.r.Table) - int(y.r.Table)
 		}

@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/weirswitch/weir/firmware/base/order"
 )
 
 // Owner is who put a MAC into a bridge's table.
@@ -75,7 +77,7 @@ func DiffMACs(bridge, port string, table []MACEntry, want map[VLANMAC]bool, take
 			ops = append(ops, SetFDB{Entry: FDBEntry{Bridge: bridge, VID: k.VID, MAC: k.MAC, Port: port}})
 		}
 	}
-	slices.SortFunc(ops, func(a, b Op) int { return strings.Compare(a.String(), b.String()) })
+	order.Sort(ops, func(a, b Op) int { return strings.Compare(a.String(), b.String()) })
 	return ops
 }
 
@@ -87,7 +89,7 @@ type VLANMAC struct {
 
 // SortMACs sorts a table by bridge, VLAN and MAC.
 func SortMACs(es []MACEntry) {
-	slices.SortFunc(es, func(a, b MACEntry) int {
+	order.Sort(es, func(a, b MACEntry) int {
 		return cmp.Or(strings.Compare(a.Bridge, b.Bridge), cmp.Compare(a.VID, b.VID), slices.Compare(a.MAC[:], b.MAC[:]), strings.Compare(a.Port, b.Port))
 	})
 }

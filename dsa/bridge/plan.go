@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/weirswitch/weir/firmware/base/order"
 )
 
 // Step is an operation with what Syncer has to know of it.
@@ -97,7 +99,7 @@ func (p *planner) members() []member {
 		}
 		ms = append(ms, m)
 	}
-	slices.SortStableFunc(ms, func(a, b member) int {
+	order.Stable(ms, func(a, b member) int {
 		return cmp.Compare(bit(p.new.lag(a.now.Name) != nil), bit(p.new.lag(b.now.Name) != nil))
 	})
 	return ms

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/weirswitch/weir/firmware/base/order"
 )
 
 // State is bridges, their members and what hangs on them: wanted, or as the
@@ -257,32 +259,32 @@ func (s State) Clone() State {
 
 // Sort brings s into one order, so that equal states are equal values.
 func (s *State) Sort() {
-	slices.SortFunc(s.Bridges, func(a, b Bridge) int { return strings.Compare(a.Name, b.Name) })
-	slices.SortFunc(s.LAGs, func(a, b LAG) int { return strings.Compare(a.Name, b.Name) })
-	slices.SortFunc(s.Legs, func(a, b Leg) int { return strings.Compare(a.Inner, b.Inner) })
-	slices.SortFunc(s.Ports, func(a, b Port) int { return strings.Compare(a.Name, b.Name) })
+	order.Sort(s.Bridges, func(a, b Bridge) int { return strings.Compare(a.Name, b.Name) })
+	order.Sort(s.LAGs, func(a, b LAG) int { return strings.Compare(a.Name, b.Name) })
+	order.Sort(s.Legs, func(a, b Leg) int { return strings.Compare(a.Inner, b.Inner) })
+	order.Sort(s.Ports, func(a, b Port) int { return strings.Compare(a.Name, b.Name) })
 	for i := range s.Bridges {
 		sortVLANs(s.Bridges[i].VLANs)
 	}
 	for i := range s.Ports {
 		sortVLANs(s.Ports[i].VLANs)
-		slices.SortFunc(s.Ports[i].MSTs, func(a, b MST) int { return cmp.Compare(a.MSTI, b.MSTI) })
+		order.Sort(s.Ports[i].MSTs, func(a, b MST) int { return cmp.Compare(a.MSTI, b.MSTI) })
 	}
-	slices.SortFunc(s.FDB, func(a, b FDBEntry) int {
+	order.Sort(s.FDB, func(a, b FDBEntry) int {
 		return cmp.Or(strings.Compare(a.Bridge, b.Bridge), cmp.Compare(a.VID, b.VID), slices.Compare(a.MAC[:], b.MAC[:]))
 	})
-	slices.SortFunc(s.MDB, func(a, b MDBEntry) int {
+	order.Sort(s.MDB, func(a, b MDBEntry) int {
 		return cmp.Or(strings.Compare(a.Bridge, b.Bridge), cmp.Compare(a.VID, b.VID), strings.Compare(a.Group, b.Group), strings.Compare(a.Port, b.Port))
 	})
-	slices.SortFunc(s.Mirrors, func(a, b Mirror) int {
+	order.Sort(s.Mirrors, func(a, b Mirror) int {
 		return cmp.Or(strings.Compare(a.From, b.From), strings.Compare(string(a.Dir), string(b.Dir)))
 	})
-	slices.SortFunc(s.Polices, func(a, b Police) int { return strings.Compare(a.Port, b.Port) })
-	slices.SortFunc(s.Qdiscs, func(a, b Qdisc) int { return strings.Compare(a.Port, b.Port) })
+	order.Sort(s.Polices, func(a, b Police) int { return strings.Compare(a.Port, b.Port) })
+	order.Sort(s.Qdiscs, func(a, b Qdisc) int { return strings.Compare(a.Port, b.Port) })
 }
 
 func sortVLANs(vs []VLAN) {
-	slices.SortFunc(vs, func(a, b VLAN) int { return cmp.Compare(a.VID, b.VID) })
+	order.Sort(vs, func(a, b VLAN) int { return cmp.Compare(a.VID, b.VID) })
 }
 
 // Check says what keeps s from being wanted. Plan relies on it.

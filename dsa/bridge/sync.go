@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weirswitch/weir/dsa/nlerr"
+	"github.com/weirswitch/weir/firmware/base/order"
 )
 
 // Device is the kernel, or a model of it.
@@ -300,7 +301,7 @@ func (r Reason) String() string { return r.Object + ": " + r.Text }
 
 // SortReasons sorts by device and object.
 func SortReasons(rs []Reason) {
-	slices.SortFunc(rs, func(a, b Reason) int {
+	order.Sort(rs, func(a, b Reason) int {
 		return cmp.Or(strings.Compare(a.Device, b.Device), strings.Compare(a.Object, b.Object), strings.Compare(a.Text, b.Text))
 	})
 }

@@ -13,10 +13,11 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/u-root/u-root/pkg/cpio"
+
+	"github.com/weirswitch/weir/firmware/base/order"
 )
 
 // File is one entry of an image. Exactly one of Source, Data, Link, Device and Dir says
@@ -137,7 +138,7 @@ func records(files []File) ([]cpio.Record, error) {
 	for _, f := range byPath {
 		all = append(all, f)
 	}
-	slices.SortFunc(all, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
+	order.Sort(all, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
 	var out []cpio.Record
 	for i, f := range all {
 		r, err := record(f)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/weirswitch/weir/firmware/base/order"
 	"github.com/weirswitch/weir/ovsdb"
 	"github.com/weirswitch/weir/ovsdb/schema"
 )
@@ -386,7 +387,7 @@ func (tx *Txn) build() *Commit {
 		}
 		*rows = rows.set(entry{r.cur, m}, ed)
 	}
-	slices.SortFunc(c.Changes, func(a, b Change) int {
+	order.Sort(c.Changes, func(a, b Change) int {
 		return cmp.Or(cmp.Compare(a.Table.Index, b.Table.Index), a.ID.Compare(b.ID))
 	})
 	return c

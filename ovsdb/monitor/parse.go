@@ -5,6 +5,7 @@ package monitor
 import (
 	"slices"
 
+	"github.com/weirswitch/weir/firmware/base/order"
 	"github.com/weirswitch/weir/ovsdb"
 	"github.com/weirswitch/weir/ovsdb/jsontree"
 	"github.com/weirswitch/weir/ovsdb/query"
@@ -88,7 +89,7 @@ func Parse(v Version, s *schema.Schema, requests jsontree.Value) (*Monitor, erro
 			clauses = append(clauses, c...)
 		}
 		t.cond = query.Where(clauses...)
-		slices.SortFunc(t.cols, func(a, b column) int {
+		order.Sort(t.cols, func(a, b column) int {
 			switch {
 			case a.Name < b.Name:
 				return -1

@@ -17,6 +17,7 @@ import (
 	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/flow"
 	"github.com/weirswitch/weir/datapath/openflow"
+	"github.com/weirswitch/weir/firmware/base/order"
 )
 
 func causeOf(err error) string { return dbconn.Cause(err) }
@@ -192,7 +193,7 @@ func dumpFlows(s *session, args []string) error {
 		return err
 	}
 	if len(s.plan.sort) > 0 {
-		slices.SortStableFunc(flows, func(a, b openflow.FlowStats) int { return compareFlows(s.plan.sort, &a, &b) })
+		order.Stable(flows, func(a, b openflow.FlowStats) int { return compareFlows(s.plan.sort, &a, &b) })
 	}
 	for i := range flows {
 		if c.isNXM() { // which are not shown in this form

@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/weirswitch/weir/cmd/internal/table"
+	"github.com/weirswitch/weir/firmware/base/order"
 	"github.com/weirswitch/weir/ovsdb"
 	"github.com/weirswitch/weir/ovsdb/jsontree"
 	"github.com/weirswitch/weir/ovsdb/schema"
@@ -98,7 +98,7 @@ func dump(s *session) error {
 		sel = []selection{{t, cols}}
 	}
 	for i := range sel {
-		slices.SortFunc(sel[i].columns, byName)
+		order.Sort(sel[i].columns, byName)
 	}
 	data, err := s.read(sel)
 	if err != nil {
@@ -128,18 +128,18 @@ func dump(s *session) error {
 // sortRows sorts by the columns from left to right, those that hold UUIDs last:
 // they are chance.
 func sortRows(cols []*schema.Column, rows [][]ovsdb.Datum) {
-	order := make([]int, 0, len(cols))
+	ranks := make([]int, 0, len(cols))
 	var last []int
 	for j, c := range cols {
 		if c.Type.Key.Type == ovsdb.UUIDType || c.Type.IsMap() && c.Type.Value.Type == ovsdb.UUIDType {
 			last = append(last, j)
 		} else {
-			order = append(order, j)
+			ranks = append(ranks, j)
 		}
 	}
-	order = append(order, last...)
-	slices.SortFunc(rows, func(a, b []ovsdb.Datum) int {
-		for _, j := range order {
+	ranks = append(ranks, last...)
+	order.Sort(rows, func(a, b []ovsdb.Datum) int {
+		for _, j := range ranks {
 			if c := a[j].Compare(b[j]); c != 0 {
 				return c
 			}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/weirswitch/weir/datapath/action"
+	"github.com/weirswitch/weir/firmware/base/order"
 )
 
 // Bounds of the configuration, as in ovs-vswitchd.conf.db(5) (Bridge
@@ -359,7 +360,7 @@ func (t *Table) flush(which func(*entry) bool) (out []Change) {
 			out = append(out, Change{e.key, e.port, action.PortAny})
 		}
 	}
-	slices.SortFunc(out, func(a, b Change) int {
+	order.Sort(out, func(a, b Change) int {
 		if a.VLAN != b.VLAN {
 			return int(a.VLAN) - int(b.VLAN)
 		}

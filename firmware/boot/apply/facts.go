@@ -9,11 +9,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/weirswitch/weir/boards"
+	"github.com/weirswitch/weir/firmware/base/order"
 )
 
 // Identity reads the device tree's compatible strings and the DMI fields; of what the
@@ -71,7 +71,7 @@ func (m *Machine) Devices() ([]boards.Device, error) {
 		n, _ := strconv.Atoi(line(filepath.Join(at, "ifindex")))
 		found = append(found, indexed{n, d})
 	}
-	slices.SortFunc(found, func(a, b indexed) int {
+	order.Sort(found, func(a, b indexed) int {
 		return cmp.Or(cmp.Compare(a.n, b.n), cmp.Compare(a.d.Name, b.d.Name))
 	})
 	out := make([]boards.Device, len(found))

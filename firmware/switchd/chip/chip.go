@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weirswitch/weir/firmware/base/order"
 	"github.com/weirswitch/weir/firmware/switchd/wanted"
 )
 
@@ -146,7 +147,7 @@ func Assign(in Input, h *Holds, now time.Time) (a Assignment, again time.Time) {
 			delete(h.unfit, name)
 		}
 	}
-	slices.SortFunc(a.Ports, func(x, y State) int { return strings.Compare(x.Iface, y.Iface) })
+	order.Sort(a.Ports, func(x, y State) int { return strings.Compare(x.Iface, y.Iface) })
 	return a, again
 }
 
@@ -193,8 +194,8 @@ func bridge(in *Input, b *wanted.Bridge, ports []*wanted.Port) Bridge {
 	for vid := range all {
 		k.Leg = append(k.Leg, VLAN{VID: vid})
 	}
-	slices.SortFunc(k.Leg, func(x, y VLAN) int { return int(x.VID) - int(y.VID) })
-	slices.SortFunc(k.Members, func(x, y Member) int { return strings.Compare(x.Name, y.Name) })
+	order.Sort(k.Leg, func(x, y VLAN) int { return int(x.VID) - int(y.VID) })
+	order.Sort(k.Members, func(x, y Member) int { return strings.Compare(x.Name, y.Name) })
 	return k
 }
 
@@ -261,7 +262,7 @@ func membership(v wanted.VLAN, named []uint16, u uint16) (out []VLAN) {
 		}
 		out = append(out, m)
 	}
-	slices.SortFunc(out, func(x, y VLAN) int { return int(x.VID) - int(y.VID) })
+	order.Sort(out, func(x, y VLAN) int { return int(x.VID) - int(y.VID) })
 	return out
 }
 

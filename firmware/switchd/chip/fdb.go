@@ -5,11 +5,11 @@ package chip
 import (
 	"cmp"
 	"fmt"
-	"slices"
 
 	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/l2/fdb"
 	"github.com/weirswitch/weir/datapath/upcall"
+	"github.com/weirswitch/weir/firmware/base/order"
 )
 
 // KernelMAC is an entry of a kernel bridge's MAC table, except for those of the devices' own addresses.
@@ -105,9 +105,9 @@ func (f *Follower) Round(k *Bridge, ports map[string]action.Port, kernel []Kerne
 	}
 	f.last = now
 	byKey := func(a, b upcall.ChipMAC) int { return cmp.Or(cmp.Compare(a.VLAN, b.VLAN), cmp.Compare(a.MAC, b.MAC)) }
-	slices.SortFunc(gone, byKey)
-	slices.SortFunc(has, byKey)
-	slices.SortStableFunc(ops, func(a, b FDBOp) int { return cmp.Or(cmp.Compare(a.VID, b.VID), cmp.Compare(a.MAC, b.MAC)) })
+	order.Sort(gone, byKey)
+	order.Sort(has, byKey)
+	order.Stable(ops, func(a, b FDBOp) int { return cmp.Or(cmp.Compare(a.VID, b.VID), cmp.Compare(a.MAC, b.MAC)) })
 	return gone, has, ops
 }
 

@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+
+	"github.com/weirswitch/weir/firmware/base/order"
 )
 
 // Port numbers of OpenFlow in their 16-bit form (OpenFlow 1.0, 5.1): an
@@ -40,7 +42,7 @@ func (n *Numbers) Assign(claims []Claim, bound uint32) map[string]uint32 {
 		n.held, n.released = map[string]uint32{}, map[uint32]uint64{}
 	}
 	claims = slices.Clone(claims)
-	slices.SortFunc(claims, func(a, b Claim) int { return cmp.Compare(a.Name, b.Name) })
+	order.Sort(claims, func(a, b Claim) int { return cmp.Compare(a.Name, b.Name) })
 	wanted := map[string]bool{}
 	for _, c := range claims {
 		wanted[c.Name] = true

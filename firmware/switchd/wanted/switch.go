@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weirswitch/weir/firmware/base/order"
 	"github.com/weirswitch/weir/ovsdb"
 )
 
@@ -208,7 +209,7 @@ func New(r Rows) *Switch {
 		s.Bridges = append(s.Bridges, bridge(b))
 	}
 	slices.Sort(s.Ignored)
-	slices.SortFunc(s.Bridges, func(a, b Bridge) int { return cmp.Compare(a.Name, b.Name) })
+	order.Sort(s.Bridges, func(a, b Bridge) int { return cmp.Compare(a.Name, b.Name) })
 	return s
 }
 
@@ -238,7 +239,7 @@ func bridge(r BridgeRow) Bridge {
 	for _, c := range r.Controllers {
 		b.Controllers = append(b.Controllers, controller(c))
 	}
-	slices.SortFunc(b.Controllers, func(a, b Controller) int {
+	order.Sort(b.Controllers, func(a, b Controller) int {
 		return cmp.Or(cmp.Compare(a.Target, b.Target), a.ID.Compare(b.ID))
 	})
 	for _, p := range r.Ports {
@@ -248,7 +249,7 @@ func bridge(r BridgeRow) Bridge {
 		// Nobody named the bridge's own port: it has one all the same, as stock.
 		b.Ports = append(b.Ports, Port{Name: r.Name, Interfaces: []Interface{iface(InterfaceRow{Name: r.Name}, r.Name)}})
 	}
-	slices.SortFunc(b.Ports, func(a, b Port) int { return cmp.Compare(a.Name, b.Name) })
+	order.Sort(b.Ports, func(a, b Port) int { return cmp.Compare(a.Name, b.Name) })
 	return b
 }
 
@@ -321,7 +322,7 @@ func port(r PortRow, bridge string) Port {
 	for _, i := range r.Interfaces {
 		p.Interfaces = append(p.Interfaces, iface(i, bridge))
 	}
-	slices.SortFunc(p.Interfaces, func(a, b Interface) int { return cmp.Compare(a.Name, b.Name) })
+	order.Sort(p.Interfaces, func(a, b Interface) int { return cmp.Compare(a.Name, b.Name) })
 	if len(p.Interfaces) > 1 && p.Problem == "" {
 		p.Problem = "a port with several interfaces (bond) is not supported yet"
 	}

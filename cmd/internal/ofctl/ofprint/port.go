@@ -13,6 +13,7 @@ import (
 	"github.com/weirswitch/weir/datapath/action"
 	"github.com/weirswitch/weir/datapath/openflow"
 	"github.com/weirswitch/weir/datapath/openflow/ofp"
+	"github.com/weirswitch/weir/firmware/base/order"
 )
 
 // queueAll means all queues (OFPQ_ALL).
@@ -94,7 +95,7 @@ func (p *printer) portDesc(d *openflow.PortDesc) {
 // portDescs writes ports by their numbers.
 func (p *printer) portDescs(ds []openflow.PortDesc) {
 	ds = slices.Clone(ds)
-	slices.SortFunc(ds, func(a, b openflow.PortDesc) int { return cmp.Compare(a.No, b.No) })
+	order.Sort(ds, func(a, b openflow.PortDesc) int { return cmp.Compare(a.No, b.No) })
 	for i := range ds {
 		p.portDesc(&ds[i])
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/weirswitch/weir/datapath/flow"
 	"github.com/weirswitch/weir/datapath/openflow"
 	"github.com/weirswitch/weir/datapath/openflow/ofp"
+	"github.com/weirswitch/weir/firmware/base/order"
 )
 
 // Group is a group, or a change of one, as a user writes it.
@@ -230,7 +231,7 @@ func parseSelectFields(s string) (fs []openflow.SelectField, err error) {
 		fs = slices.DeleteFunc(fs, func(o openflow.SelectField) bool { return o.Field == f })
 		fs = append(fs, openflow.SelectField{Field: f, Mask: mask})
 	}
-	slices.SortFunc(fs, func(a, b openflow.SelectField) int { return cmp.Compare(a.Field, b.Field) })
+	order.Sort(fs, func(a, b openflow.SelectField) int { return cmp.Compare(a.Field, b.Field) })
 	return fs, nil
 }
 

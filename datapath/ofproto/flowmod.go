@@ -235,7 +235,7 @@ func selects(f *openflow.FlowFilter, r *Rule) bool {
 		(f.OutGroup == action.GroupAny || groups(r.Instr, f.OutGroup))
 }
 
-// inOrder sorts rules of one version, those of a table together, the tables rising, in place by table and addition.
+// inOrder sorts rules of one version in place by table and addition; in little time if they are as pick returns them.
 func inOrder(rules []*Rule) []*Rule {
 	type place struct {
 		seq uint64
@@ -246,6 +246,10 @@ func inOrder(rules []*Rule) []*Rule {
 	for from := 0; from < len(rules); {
 		ps = ps[:0]
 		tab, lo, hi := rules[from].Table, rules[from].seq, rules[from].seq
+		if from > 0 && rules[from-1].Table >= tab { // of several picks
+			slices.SortFunc(rules, bySeq)
+			return rules
+		}
 		for _, r := range rules[from:] {
 			if r.Table != tab {
 				break

@@ -92,7 +92,7 @@ func (b *Bridge) begin(w *watcher, c ConnInfo, initial []*openflow.FlowMonitor) 
 	seen := make(map[*Rule]openflow.MonitorFlags)
 	for _, m := range initial {
 		f := openflow.FlowFilter{Match: m.Match, Table: m.Table, OutPort: m.OutPort, OutGroup: m.OutGroup}
-		for _, r := range b.pick(&f, b.version) {
+		for _, r := range b.pick(&f, b.version, nil) {
 			if _, ok := seen[r]; !ok {
 				rules = append(rules, r)
 			}

@@ -3,6 +3,8 @@
 package ofproto
 
 import (
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/weirswitch/weir/datapath/action"
@@ -101,5 +103,30 @@ func clearFlow(cmd openflow.FlowModCommand, tab uint8, src uint64) *openflow.Flo
 func clearMod(t *testing.T, b *Bridge, cmd openflow.FlowModCommand, tab uint8, src uint64) {
 	if _, err := b.FlowMod(clearFlow(cmd, tab, src), t0); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestInOrder compares with a plain sort: rules as pick finds them and as several find them, with and without
+// gaps in the order of addition.
+func TestInOrder(t *testing.T) {
+	t.Logf("seed %d", *seed)
+	r := rand.New(rand.NewPCG(*seed, 3))
+	for range 300 {
+		var rules []*Rule
+		for tab := range uint8(4) {
+			gap := []uint64{1, 3, 1000}[r.IntN(3)]
+			for i := range r.IntN(30) {
+				rules = append(rules, &Rule{Table: tab, seq: 5 + uint64(i)*gap})
+			}
+		}
+		r.Shuffle(len(rules), func(i, j int) { rules[i], rules[j] = rules[j], rules[i] })
+		want := slices.SortedFunc(slices.Values(rules), bySeq)
+		grouped := slices.Clone(rules)
+		slices.SortStableFunc(grouped, func(a, b *Rule) int { return int(a.Table) - int(b.Table) })
+		for _, in := range [][]*Rule{rules, grouped} {
+			if got := inOrder(slices.Clone(in)); !slices.Equal(got, want) {
+				t.Fatalf("%d rules are not in order", len(rules))
+			}
+		}
 	}
 }

@@ -164,6 +164,21 @@ var async14Bits = [NumAsync]uint32{
 	AsyncRoleStatus: 7, AsyncTableStatus: 0x18, AsyncRequestForward: 3,
 }
 
+// asyncNX2 reads NXT_SET_ASYNC_CONFIG2: the properties of OpenFlow 1.4, in versions before it.
+func (d *decoder) asyncNX2() *SetAsync {
+	m := d.async14()
+	m.Nicira, m.Properties = true, true
+	return m
+}
+
+// asyncBits are the reasons that a property may name in a version, as the stock switch has it.
+func (d *decoder) asyncBits(t AsyncType) uint32 {
+	if d.Version < ofp.V14 && t == AsyncPacketIn {
+		return async13Bits[t]
+	}
+	return async14Bits[t]
+}
+
 func (d *decoder) async14() *SetAsync {
 	m := &SetAsync{}
 	d.whole8()
@@ -175,7 +190,7 @@ func (d *decoder) async14() *SetAsync {
 		case b.Err() != nil:
 		case typ >= 2*uint16(NumAsync):
 			b.Failf(ofp.ACFCUnsupported, "property %d", typ)
-		case bits&^async14Bits[t] != 0:
+		case bits&^d.asyncBits(t) != 0:
 			b.Failf(ofp.ACFCInvalid, "bits %#x", bits)
 		case typ%2 == 0:
 			m.Secondary[t], m.SetSecondary[t] = bits, true

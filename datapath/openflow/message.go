@@ -298,7 +298,8 @@ type GetAsyncReply struct{ AsyncConfig }
 type SetAsync struct {
 	AsyncConfig
 	SetPrimary, SetSecondary [NumAsync]bool
-	Nicira                   bool
+	Nicira                   bool // came as NXT_SET_ASYNC_CONFIG or NXT_SET_ASYNC_CONFIG2
+	Properties               bool // came as NXT_SET_ASYNC_CONFIG2
 }
 
 // PacketInFormat is how packet-ins are written (NXPIF_*).

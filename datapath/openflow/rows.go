@@ -229,6 +229,7 @@ func rows() []row {
 		def(nxMessage, v10, v10, 15, (*decoder).setTableID, (*encoder).setTableID),
 		def(nxMessage, v10, v15, 16, (*decoder).setPacketInFormat, (*encoder).setPacketInFormat),
 		alt(nxMessage, v10, v15, 17, (*decoder).packetInNX, (*encoder).packetInNX, func(p Proto, _ *PacketIn) bool { return p.PacketIn == PacketInNXT }),
+		alt(nxMessage, v10, v13, 27, (*decoder).asyncNX2, (*encoder).setAsync14, func(_ Proto, m *SetAsync) bool { return m.Properties }),
 		alt(nxMessage, v10, v13, 19, (*decoder).asyncNX, func(e *encoder, m *SetAsync) { e.async13(&m.AsyncConfig) }, func(p Proto, m *SetAsync) bool { return m.Nicira }),
 		def(nxMessage, v10, v15, 20, (*decoder).setControllerID, (*encoder).setControllerID),
 		def(nxMessage, v10, v15, 24, (*decoder).tlvTableMod, (*encoder).tlvTableMod),

@@ -182,7 +182,8 @@ func (p *planner) wantsFDB(o FDBEntry) bool {
 // setFDB says that the entry has to be written.
 func (p *planner) setFDB(e FDBEntry) bool {
 	o, had := p.oldFDB(e)
-	return !had || !sameFDB(o, e) || p.careOf(vlan{e.Bridge, e.VID}) == careDrain
+	// Where the port leaves the VLAN for a while, entriesEarly may flush what it has there.
+	return !had || !sameFDB(o, e) || !p.keeps(e.Bridge, e.Port, e.VID)
 }
 
 func containsMDB(es []MDBEntry, e MDBEntry) bool {

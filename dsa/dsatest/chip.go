@@ -36,6 +36,8 @@ type Chip struct {
 	// Software names ports that the kernel bridges without the chip, and says so
 	// only in the note of the acknowledgement.
 	Software map[string]bool
+	// Confirms says that the chip has addresses behind legs, too, as entries that lead to the CPU.
+	Confirms bool
 	// Fault is asked before each operation.
 	Fault func(n int, o bridge.Op) Fault
 	// LoseReads makes that many reads fail as after an overrun.
@@ -133,7 +135,7 @@ func (c *Chip) Read() (bridge.State, error) {
 	}
 	s := c.state.Clone()
 	for i := range s.FDB {
-		s.FDB[i].Offloaded = c.offloads(s.FDB[i].Port) && (c.MaxFDB == 0 || i < c.MaxFDB)
+		s.FDB[i].Offloaded = (c.offloads(s.FDB[i].Port) || c.Confirms) && (c.MaxFDB == 0 || i < c.MaxFDB)
 	}
 	for i := range s.MDB {
 		s.MDB[i].Offloaded = c.offloads(s.MDB[i].Port)

@@ -32,6 +32,13 @@
 // The column cur_cfg is written with the status columns in one transaction, when the
 // configuration is in effect: ovs-vsctl waits for it.
 //
+// # Switch chips
+//
+// Before each run package chip decides what chips forward by themselves, and rtchip does it, once the datapaths
+// have given the ports up (offload.go). What did not work is tried again soon. Where a chip forwards, its ports'
+// counters are the chip's or unknown, with the CPU's share beside them under names of its own (chipstats.go):
+// a driver that shows none (rocker) leaves statistics:rx_packets out, and OpenFlow's port statistics have all ones.
+//
 // # Managers and keys
 //
 // The database server listens on db.sock and follows the Manager table, unless

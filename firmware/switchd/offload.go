@@ -24,7 +24,8 @@ type chips interface {
 	// Prepare makes the kernel bridges with their legs. Members stay as they are.
 	Prepare(want []chip.Bridge) error
 	// Apply makes the members and their VLANs, and deletes bridges of this daemon that are not wanted. What
-	// could not be had is by interface, as are the things that the kernel took and the chip did not. An error says
+	// could not be had is by interface, as are the things that the kernel took and the chip did not, those of a leg
+	// by its inner end. An error says
 	// that not all is done.
 	Apply(want []chip.Bridge) (refused, notes map[string]string, err error)
 	// MACs returns the MAC table of a kernel bridge.
@@ -44,11 +45,11 @@ type offload struct {
 	now    chip.Assignment
 	macs   map[string]*chip.Follower // by OpenFlow bridge
 	failed map[string]refusal        // by interface
-	notes  map[string]string
-	again  <-chan time.Time // when a hold ends
-	late   <-chan time.Time // when what did not work is tried again
-	wait   time.Duration    // how long that was the last time; 0: all worked
-	broken string           // why chips cannot be looked for; "": they can
+	notes  map[string]string         // by interface, or inner end of a leg: what is not in the chip
+	again  <-chan time.Time          // when a hold ends
+	late   <-chan time.Time          // when what did not work is tried again
+	wait   time.Duration             // how long that was the last time; 0: all worked
+	broken string                    // why chips cannot be looked for; "": they can
 }
 
 // refusal is a port that the kernel would not let into a bridge, or not into the chip.
@@ -364,6 +365,9 @@ func (r *reconciler) offloadShow([]string) (string, error) {
 		}
 		if k.Note != "" {
 			fmt.Fprintf(&b, "  %s\n", k.Note)
+		}
+		if note := o.notes[k.Inner]; note != "" {
+			fmt.Fprintf(&b, "  %s\n", note)
 		}
 		held := 0
 		if _, t, err := r.bridgeState(k.Of); err == nil {

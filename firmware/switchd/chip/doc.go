@@ -15,6 +15,16 @@
 //     have the port's VLAN settings.
 //   - Standalone: all its frames come to our datapath, like those of a plain network device.
 //
+// A third mode is planned and is not there: rules that lead an address to a port, from wherever, as static
+// entries of the chip, whatever has none going to the CPU. A bridge that filters VLANs drops frames of VLANs that a
+// port is not in, where the tables would see them, and no port can be in all 4094 of a chip's few; so it takes a bridge that
+// looks at no tags, which dsa/bridge does not plan, and chips that give frames of unknown destination, with any tag, to the
+// CPU alone. The emulated ones cannot show that (rocker drops tagged frames then, dsa_loop has no data plane),
+// and what no board has shown is not offloaded.
+//
+// A port that its kernel bridges in software, without the chip, is standalone too: our datapath is faster. What
+// refuses a port is tried again ever more rarely.
+//
 // A port that stops being fit for its chip leaves at once; it comes back when it has been fit for
 // HoldTime, so that a controller that changes its mind often does not make the chip flap.
 //

@@ -111,9 +111,10 @@ func (f *Follower) Round(k *Bridge, ports map[string]action.Port, kernel []Kerne
 	return gone, has, ops
 }
 
-// wants reports whether an entry of ours is to be a static entry on the leg.
+// wants reports whether an entry of ours is to be a static entry on the leg. A kernel bridge takes unicast alone: not
+// zero, which a host may send, nor a group, which fdb/add may.
 func wants(e *fdb.Entry, bridged map[action.Port]bool, carries map[uint16]bool, vid uint16) bool {
-	return e != nil && !e.Held && !bridged[e.Port] && carries[vid]
+	return e != nil && !e.Held && !bridged[e.Port] && carries[vid] && e.MAC != 0 && e.MAC>>40&1 == 0
 }
 
 // vlan is a VLAN of the kernel's bridge in the OpenFlow bridge, vid the way back.

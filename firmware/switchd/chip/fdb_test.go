@@ -102,6 +102,12 @@ func TestFollow(t *testing.T) {
 	say(30, 6, "7 true,  false")
 	learn("leg", 10, 9) // the kernel learned it on the leg: that is no business of ours
 	say(10, 9, "-1 false, leg true")
+	p.ours.AddStatic(10, 0, 7) // no unicast
+	say(10, 0, "7 true,  false")
+	p.ours.AddStatic(10, 0x010000000001, 7)
+	say(10, 0x010000000001, "7 true,  false")
+	p.ours.Delete(10, 0)
+	p.ours.Delete(10, 0x010000000001)
 	p.ours.AddStatic(10, 8, 7)
 	learn("a", 10, 8)
 	say(10, 8, "7 true, leg true") // static entries do not move

@@ -354,26 +354,38 @@ func TestSoftwareBridging(t *testing.T) {
 
 // TestLate: a note of what the chip has not confirmed comes when it had time to.
 func TestLate(t *testing.T) {
-	m := newMachine(t, "p0")
+	m := newMachine(t, "p0", "p1")
+	m.chip.Confirms = true
 	m.chip.MaxFDB = 1
-	s := bridge.State{Bridges: []bridge.Bridge{{Name: "b", Up: true, VLANFiltering: true}}, Ports: []bridge.Port{{Name: "p0", Master: "b", VLANs: []bridge.VLAN{{VID: 10}}}}}
-	for i := range byte(2) {
-		s.FDB = append(s.FDB, bridge.FDBEntry{Bridge: "b", VID: 10, MAC: bridge.MAC{2, 0, 0, 0, 0, i}, Port: "p0"})
+	want := []chip.Bridge{{Of: "br0", Name: chip.NamePrefix + "b", Inner: chip.NamePrefix + "i", Outer: chip.NamePrefix + "o", Ageing: time.Minute, MTU: 1500, Leg: []chip.VLAN{{VID: 10}}}}
+	for _, p := range []string{"p0", "p1"} {
+		want[0].Members = append(want[0].Members, chip.Member{Name: p, VLANs: []chip.VLAN{{VID: 10, PVID: true, Untagged: true}}})
 	}
-	m.chip.Set(s)
 	look := func() string {
-		s := m.state()
-		return fmt.Sprint(m.c.late(bridge.NotOffloaded(&s, func(p string) bool { return p == "p0" })))
+		t.Helper()
+		refused, notes, err := m.round(want)
+		if err != nil || len(refused) > 0 {
+			t.Errorf("refused %v, %v", refused, err)
+		}
+		return fmt.Sprint(notes)
 	}
-	if got := look(); got != "[]" {
+	if got := look(); got != "map[]" {
+		t.Errorf("without addresses %s", got)
+	}
+	for i := range uint64(3) {
+		if err := m.c.SetMAC(&want[0], chip.FDBOp{Dev: want[0].Inner, MAC: 2 + 2*i, VID: 10}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := look(); got != "map[]" {
 		t.Errorf("at once %s", got)
 	}
 	m.base = m.base.Add(confirmTime)
-	if got := look(); got != "[02:00:00:00:00:01 vlan 10: the driver has not confirmed the MAC (no NTF_OFFLOADED)]" {
+	if got := look(); got != "map[wchip-i:the driver has not confirmed 2 of the addresses behind the leg (no NTF_OFFLOADED)]" {
 		t.Errorf("later %s", got)
 	}
-	m.chip.MaxFDB = 2
-	if got := look(); got != "[]" || len(m.c.unconfirmed) != 0 {
+	m.chip.MaxFDB = 3
+	if got := look(); got != "map[]" || len(m.c.unconfirmed) != 0 {
 		t.Errorf("confirmed %s", got)
 	}
 }

@@ -224,15 +224,16 @@ const confirmTime = time.Second
 // Apply makes the members and their VLANs, and deletes bridges that are not wanted. Ports that could not
 // be had are in refused, and their bridges are without them: also those that the kernel would bridge
 // in software, without the chip, which our datapath does better. notes are what else the kernel took and the chip
-// did not. An error says that not all is done; doing it again soon may help.
+// did not, by device: also of legs. An error says that not all is done; doing it again soon may help.
 func (c *Chips) Apply(want []chip.Bridge) (refused, notes map[string]string, err error) {
 	refused, notes = map[string]string{}, map[string]string{}
 	if !c.active {
 		return refused, notes, nil
 	}
 	clear(c.scope)
-	member := map[string]bool{}
+	member, inner := map[string]bool{}, map[string]bool{}
 	for _, b := range want {
+		inner[b.Inner] = true
 		for _, m := range b.Members {
 			c.scope[m.Name], member[m.Name] = true, true
 		}
@@ -292,8 +293,16 @@ func (c *Chips) Apply(want []chip.Bridge) (refused, notes map[string]string, err
 			state = c.state(want, &have).Without(gone...)
 			continue
 		}
-		for _, r := range c.late(bridge.NotOffloaded(&res.Have, func(port string) bool { return member[port] && refused[port] == "" })) {
-			add(notes, r.Device, r.String())
+		legs := map[string]int{} // addresses that the chip does not have
+		for _, r := range c.late(bridge.NotOffloaded(&res.Have, func(port string) bool { return c.scope[port] || inner[port] })) {
+			if inner[r.Device] {
+				legs[r.Device]++
+			} else {
+				add(notes, r.Device, r.String())
+			}
+		}
+		for name, n := range legs {
+			add(notes, name, fmt.Sprintf("the driver has not confirmed %d of the addresses behind the leg (no NTF_OFFLOADED)", n))
 		}
 		if !res.Done() {
 			err = fmt.Errorf("configure kernel bridges: %d operations failed, %d held back", len(res.Failed), len(res.Held))
@@ -323,7 +332,11 @@ func (c *Chips) forwards(have *bridge.State, member map[string]bool) {
 // late picks the reasons that have been true for confirmTime.
 func (c *Chips) late(rs []bridge.Reason) (out []bridge.Reason) {
 	now := c.now()
-	maps.DeleteFunc(c.unconfirmed, func(r bridge.Reason, _ time.Time) bool { return !slices.Contains(rs, r) })
+	still := make(map[bridge.Reason]bool, len(rs))
+	for _, r := range rs {
+		still[r] = true
+	}
+	maps.DeleteFunc(c.unconfirmed, func(r bridge.Reason, _ time.Time) bool { return !still[r] })
 	for _, r := range rs {
 		if since, known := c.unconfirmed[r]; !known {
 			c.unconfirmed[r] = now

@@ -380,7 +380,7 @@ func FromSwitch(b []byte) ofp.Kind {
 		return 8
 	}
 	switch m.(type) {
-	case *GetConfigReply, *RoleReply, *BarrierReply, *DescReply, *GroupFeaturesReply, *MeterFeaturesReply:
+	case *FlowMonitorPaused, *FlowMonitorResumed, *GetConfigReply, *RoleReply, *BarrierReply, *DescReply, *GroupFeaturesReply, *MeterFeaturesReply:
 		step = 0
 	case *FeaturesReply:
 		if step = 0; v == ofp.V10 {
@@ -408,6 +408,7 @@ func FromSwitch(b []byte) ofp.Kind {
 		step = old(portLen10, portLen13)
 	case *QueueStatsReply:
 		step = old(32, 40)
+	case *FlowMonitorReply:
 	case *QueueGetConfigReply, *TLVTableReply, *TableStatus, *TableFeaturesReply, *TableDescReply, *GroupDescReply,
 		*GroupStatsReply, *MeterConfigReply, *MeterStatsReply:
 	default:

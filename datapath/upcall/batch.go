@@ -174,7 +174,7 @@ func (s *Switch) translateMiss(b *batch, m *miss) bool {
 		s.count.noPort.Add(1)
 		return false
 	}
-	b.tr.Translate(&xlate.In{Bridge: m.p.Bridge, InPort: m.p.No, Key: &m.key, MaxVLANs: s.opt.MaxVLANs, Priority: s.opt.Priority}, &m.res)
+	b.tr.Translate(s.input(m.p, &m.key), &m.res)
 	return true
 }
 

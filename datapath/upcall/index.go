@@ -325,6 +325,55 @@ func (x *index) link(f *megaflow, r *xlate.Result) {
 	f.deps = nodes
 }
 
+// linked reports whether the dependencies of f are those that link would enter for r, as after most
+// translations that yield the same. index.mu is held.
+func (m *megaflow) linked(r *xlate.Result) bool {
+	i := 0
+	is := func(n *depNode, l depList, changed uint64) bool {
+		return n.changed == changed && n.list.isDep == l.isDep && n.list.key == l.key && n.list.table == l.table && n.list.rule == l.rule
+	}
+	next := func(l depList, changed uint64) bool {
+		if i == len(m.deps) || !is(&m.deps[i], l, changed) {
+			return false
+		}
+		i++
+		return true
+	}
+	search := func(h *xlate.Hit, r *ofproto.Rule) bool {
+		l := depList{table: tableKey{h.Bridge, h.Table}, rule: r}
+		if next(l, h.Changed) {
+			return true
+		}
+		for j := range m.deps[:i] {
+			if is(&m.deps[j], l, h.Changed) {
+				return true // the same search twice
+			}
+		}
+		return false
+	}
+	for j := range r.Hits {
+		h := &r.Hits[j]
+		if !search(h, h.Rule) {
+			return false
+		}
+		for _, soft := range h.Soft {
+			if !search(h, soft) {
+				return false
+			}
+		}
+	}
+	for _, d := range r.Deps {
+		l, changed := depList{key: depKey{d.Bridge, d.MAC, d.Port, d.VLAN, d.Kind}, isDep: true}, uint64(0)
+		if d.Kind == xlate.DepLearned {
+			l, changed = depList{table: tableKey{d.Bridge, uint8(d.Port)}, rule: d.Rule}, 1<<flow.Words-1
+		}
+		if !next(l, changed) {
+			return false
+		}
+	}
+	return i == len(m.deps)
+}
+
 // unlink takes the dependencies of f out. x.mu is held.
 func (x *index) unlink(f *megaflow) {
 	for i := range f.deps {

@@ -4,6 +4,7 @@ package upcall
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/weirswitch/weir/datapath/flow"
 	"github.com/weirswitch/weir/datapath/openflow"
 	pt "github.com/weirswitch/weir/datapath/packet/packettest"
+	"github.com/weirswitch/weir/datapath/xlate"
 )
 
 // randomLearn returns a learn to table 1 or 2.
@@ -219,6 +221,66 @@ func TestClear(t *testing.T) {
 	l.send(11, p(2))
 	if n := l.s.Stats().Misses; n != misses {
 		t.Errorf("%d packets missed that megaflows are for", n-misses)
+	}
+}
+
+// TestLinked holds what linked says against the dependencies themselves, of each megaflow for
+// the translations of all.
+func TestLinked(t *testing.T) {
+	l := newLab(t, Options{})
+	t.Logf("seed %d", *seed)
+	r := rand.New(rand.NewPCG(*seed, 7))
+	l.add("priority=9,in_port=4,udp actions=learn(table=1,limit=2,cookie=5,result_dst=reg1[0],eth_type=0x800,nw_proto=17,NXM_OF_UDP_DST[]),resubmit(,2)")
+	l.add("priority=8,in_port=3 actions=resubmit(,2),resubmit(,2),output:5")
+	l.add("priority=7 actions=NORMAL,resubmit(,2)")
+	l.add("table=2,priority=5,ip,nw_src=10.0.0.1 actions=conjunction(3,1/2)")
+	l.add("table=2,priority=5,ip,nw_dst=10.1.0.1 actions=conjunction(3,2/2)")
+	l.add("table=2,priority=5,conj_id=3,ip actions=output:2")
+	l.add("table=2,priority=1,reg1=1 actions=output:1")
+	l.add("table=2 actions=output:3")
+	for range 300 {
+		l.dp.receive(l.s, dpif.Port(11+r.IntN(4)), randomFrame(r))
+	}
+	l.wait(TickInterval)
+	l.s.ix.mu.Lock()
+	defer l.s.ix.mu.Unlock()
+	type dep struct {
+		list    *depList
+		changed uint64
+	}
+	type linked struct {
+		f    *megaflow
+		res  *xlate.Result
+		deps map[dep]bool
+	}
+	var all []linked
+	for _, f := range l.s.ix.byID {
+		k := f.expand()
+		x := linked{f, xlate.Translate(l.s.input(l.s.byDP[dpif.Port(k.InPort())], &k)), make(map[dep]bool)}
+		l.s.ix.relink(f, x.res)
+		for i := range f.deps {
+			x.deps[dep{f.deps[i].list, f.deps[i].changed}] = true
+		}
+		all = append(all, x)
+	}
+	same, other := 0, 0
+	for i := range all {
+		for j := range all {
+			switch is := all[i].f.linked(all[j].res); {
+			case i == j && !is:
+				t.Fatalf("megaflow %d does not depend on what it was linked for", all[i].f.id)
+			case is && !maps.Equal(all[i].deps, all[j].deps):
+				t.Fatalf("megaflow %d depends on %v, said to be as %v", all[i].f.id, all[i].deps, all[j].deps)
+			case is:
+				same++
+			default:
+				other++
+			}
+		}
+	}
+	t.Logf("%d megaflows, %d times the same, %d times other dependencies", len(all), same, other)
+	if same <= len(all) || other == 0 {
+		t.Error("all are the same, or none")
 	}
 }
 

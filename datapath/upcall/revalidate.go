@@ -232,13 +232,15 @@ func (s *Switch) revalidate(ctx context.Context) {
 func (s *Switch) work() (done, learned bool) {
 	now := s.opt.Now()
 	var led ledger
+	b := s.batches.Get().(*batch)
+	defer s.batches.Put(b)
 	s.mu.RLock()
 	s.ix.mu.Lock()
 	fs, t := s.ix.take()
 	s.ix.mu.Unlock()
 	for _, f := range fs {
 		if !f.gone {
-			s.revalidateOne(f, now, &led)
+			s.revalidateOne(b, f, now, &led)
 		}
 		f.pending.Store(false)
 	}
@@ -259,8 +261,8 @@ func (s *Switch) work() (done, learned bool) {
 	return true, s.owe(led, now)
 }
 
-// revalidateOne translates f anew. s.mu is held for reading, and f was taken from the backlog.
-func (s *Switch) revalidateOne(f *megaflow, now time.Time, led *ledger) {
+// revalidateOne translates f anew, with the memory of b. s.mu is held for reading, and f was taken from the backlog.
+func (s *Switch) revalidateOne(b *batch, f *megaflow, now time.Time, led *ledger) {
 	s.count.revalidated.Add(1)
 	k := f.expand()
 	p := s.byDP[dpif.Port(k.InPort())]
@@ -269,7 +271,8 @@ func (s *Switch) revalidateOne(f *megaflow, now time.Time, led *ledger) {
 		s.count.deleted.Add(1)
 		return
 	}
-	r := s.translate(p, &k)
+	r := &b.misses[0].res
+	b.tr.Translate(s.input(p, &k), r)
 	if !f.mask.m.Covers(&r.Mask) {
 		s.deleteFlow(f, now, led)
 		s.count.deleted.Add(1)
@@ -279,7 +282,9 @@ func (s *Switch) revalidateOne(f *megaflow, now time.Time, led *ledger) {
 		// Only dependencies may differ.
 		s.ix.mu.Lock()
 		f.port = p.No
-		s.ix.relink(f, r)
+		if !f.linked(r) {
+			s.ix.relink(f, r)
+		}
 		s.ix.mu.Unlock()
 		return
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/weirswitch/weir/datapath/openflow"
 	"github.com/weirswitch/weir/datapath/packet"
 	"github.com/weirswitch/weir/datapath/soft"
+	"github.com/weirswitch/weir/datapath/xlate"
 )
 
 // scale is a Switch that runs over a real datapath with three real devices, and holds many
@@ -255,7 +256,7 @@ func (l *scale) same(n, rules int, want func(i int) int) {
 		}
 		outs[f.out] = true
 		if f.id%8 == 0 || k.InPort() != 1 {
-			if r := l.s.translate(l.s.byDP[dpif.Port(k.InPort())], &k); !f.out.is(r) {
+			if r := xlate.Translate(l.s.input(l.s.byDP[dpif.Port(k.InPort())], &k)); !f.out.is(r) {
 				l.t.Fatalf("megaflow %d is stale: %v, should be %v", f.id, f.out.actions, r.Actions)
 			}
 		}

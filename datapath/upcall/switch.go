@@ -364,9 +364,9 @@ func (s *Switch) deliver(name string, eff *ofproto.Effects) {
 	}
 }
 
-// translate runs a translation for a packet from port p. s.mu is held.
-func (s *Switch) translate(p *xlate.Port, k *flow.Key) *xlate.Result {
-	return xlate.Translate(&xlate.In{Bridge: p.Bridge, InPort: p.No, Key: k, MaxVLANs: s.opt.MaxVLANs, Priority: s.opt.Priority})
+// input is what a translation needs for a packet from port p.
+func (s *Switch) input(p *xlate.Port, k *flow.Key) *xlate.In {
+	return &xlate.In{Bridge: p.Bridge, InPort: p.No, Key: k, MaxVLANs: s.opt.MaxVLANs, Priority: s.opt.Priority}
 }
 
 // Stats returns the counters.

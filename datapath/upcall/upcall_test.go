@@ -444,7 +444,7 @@ func (l *lab) checkAll(r *rand.Rand) {
 				continue // nobody has been told that it is up to date
 			}
 			if want == nil {
-				res := l.s.translate(l.s.byDP[port], &k)
+				res := xlate.Translate(l.s.input(l.s.byDP[port], &k))
 				want = perform(p, res.Actions, res.PacketIns)
 			}
 			if got := perform(p, f.out.actions, f.out.pis); !slices.Equal(got, want) {

@@ -10,9 +10,6 @@ import (
 	"github.com/weirswitch/weir/datapath/openflow"
 )
 
-// maxGoto bounds how deep NotNormal follows goto_table: a table's number only rises.
-const maxGoto = 255
-
 // notForNormal are the settings of a port that NORMAL obeys and that a chip's bridge is not told.
 const notForNormal = openflow.ConfigNoRecv | openflow.ConfigNoRecvSTP | openflow.ConfigNoFwd | openflow.ConfigNoFlood
 
@@ -26,12 +23,14 @@ func (b *Bridge) NotNormal(in action.Port) string {
 	if b.Frag() == openflow.FragDrop {
 		return "fragments are dropped"
 	}
-	return b.notNormal(in, 0, 0)
+	return b.notNormal(in, 0, new([256]bool))
 }
 
-func (b *Bridge) notNormal(in action.Port, table uint8, depth int) string {
-	if depth > maxGoto {
-		return "tables are nested too deep"
+// notNormal is NotNormal from a table on. Those in normal have been looked at and leave all to NORMAL: with them each
+// table is looked at once, however many rules lead there. A goto_table only rises.
+func (b *Bridge) notNormal(in action.Port, table uint8, normal *[256]bool) string {
+	if normal[table] {
+		return ""
 	}
 	t := b.tables[table]
 	if t == nil {
@@ -49,7 +48,7 @@ func (b *Bridge) notNormal(in action.Port, table uint8, depth int) string {
 	if rest == nil {
 		return fmt.Sprintf("table %d has no rule for all packets of the port", table)
 	}
-	if why := b.leadsElsewhere(rest, in, depth); why != "" {
+	if why := b.leadsElsewhere(rest, in, normal); why != "" {
 		return why
 	}
 	for r := range t.rules(b.version) {
@@ -57,30 +56,36 @@ func (b *Bridge) notNormal(in action.Port, table uint8, depth int) string {
 		if r == rest || r.Priority() < rest.Priority() || !r.Overlaps(&on) {
 			continue
 		}
-		if why := b.leadsElsewhere(r, in, depth); why != "" {
+		if why := b.leadsElsewhere(r, in, normal); why != "" {
 			return why
 		}
 	}
+	normal[table] = true
 	return ""
 }
 
-// leadsElsewhere says why a rule does anything but NORMAL.
-func (b *Bridge) leadsElsewhere(r *Rule, in action.Port, depth int) string {
+// leadsElsewhere says why a rule does anything but NORMAL, or cannot live without its packets.
+func (b *Bridge) leadsElsewhere(r *Rule, in action.Port, normal *[256]bool) string {
 	i := r.Instr
+	does := "does something else than NORMAL"
+	if r.IdleTimeout != 0 {
+		does = "has an idle timeout, which what a chip forwards does not feed"
+		i = new(action.Instructions)
+	}
 	if i.Meter == 0 && i.MetadataMask == 0 && len(i.Write) == 0 && !i.HasGoto && len(i.Apply) == 1 {
 		if o, ok := i.Apply[0].(action.Output); ok && o.Port == action.PortNormal {
 			return ""
 		}
 	}
 	if i.Meter == 0 && i.MetadataMask == 0 && len(i.Write) == 0 && len(i.Apply) == 0 && i.HasGoto && i.Goto > r.Table {
-		return b.notNormal(in, i.Goto, depth+1)
+		return b.notNormal(in, i.Goto, normal)
 	}
 	m := r.Match()
 	text := m.String()
 	if len(text) > maxMatchText {
 		text = text[:maxMatchText] + "..."
 	}
-	return fmt.Sprintf("a rule of table %d does something else than NORMAL: priority=%d %s", r.Table, r.Priority(), text)
+	return fmt.Sprintf("a rule of table %d %s: priority=%d %s", r.Table, does, r.Priority(), text)
 }
 
 // maxMatchText bounds the match in a reason, in bytes.

@@ -59,6 +59,37 @@ func TestNotNormal(t *testing.T) {
 	}
 }
 
+// TestNotNormalWide: many rules that lead to the same table do not make it be looked at as often.
+func TestNotNormalWide(t *testing.T) {
+	b := New(nil)
+	const tables = 60 // by each of 3 rules a table: 3^60 ways
+	for table := uint8(0); table <= tables; table++ {
+		in := action.Instructions{Goto: table + 1, HasGoto: true}
+		if table == tables {
+			in = toNormal
+		}
+		addRule(t, b, table, 0, flow.Match{}, in)
+		for _, typ := range []uint64{0x800, 0x806} {
+			var m flow.Match
+			m.SetU64(flow.FieldEthType, typ)
+			addRule(t, b, table, 5, m, in)
+		}
+	}
+	if why := b.NotNormal(1); why != "" {
+		t.Error(why)
+	}
+}
+
+// TestNotNormalIdle: a rule that lives by its packets has to see them.
+func TestNotNormalIdle(t *testing.T) {
+	b := New(nil)
+	b.Handle(ConnInfo{}, &openflow.FlowMod{Instructions: toNormal, IdleTimeout: 60,
+		BufferID: openflow.NoBuffer, OutPort: action.PortAny, OutGroup: action.GroupAny}, time.Time{})
+	if why, want := b.NotNormal(1), "a rule of table 0 has an idle timeout, which what a chip forwards does not feed: priority=0 "; why != want {
+		t.Errorf("%q, want %q", why, want)
+	}
+}
+
 // TestNotNormalTwin: where the tables are said to leave a port to NORMAL, they do so for whatever packet.
 func TestNotNormalTwin(t *testing.T) {
 	const seed = 20261123

@@ -129,7 +129,7 @@ type Leg struct {
 	No       action.Port // where its packets come from, for translation: not of a port
 	Name     string
 	DP       dpif.Port
-	Untagged uint16 // the VID on the leg of what has VLAN 0 here; no port has this VLAN
+	Untagged uint16 // the VID on the leg of what has VLAN 0 here; frames of that VLAN do not cross
 }
 
 // Bridge is a bridge as translation needs it.

@@ -15,6 +15,7 @@ import (
 	"github.com/weirswitch/weir/datapath/flow"
 	"github.com/weirswitch/weir/datapath/l2/fdb"
 	"github.com/weirswitch/weir/datapath/ofproto"
+	"github.com/weirswitch/weir/datapath/openflow"
 )
 
 const (
@@ -221,5 +222,48 @@ func TestLegController(t *testing.T) {
 	b.FDB.Learn(0, 5, 3, t0.Add(time.Second))
 	if p, _ := b.FDB.Lookup(0, 5); p != 3 {
 		t.Errorf("moved to %v", p)
+	}
+}
+
+// TestLegVLANs: frames of the VLAN whose VID stands for none on the leg do not cross, or they were of none behind it.
+func TestLegVLANs(t *testing.T) {
+	b := simple(t, action.List{action.Output{Port: action.PortNormal}})
+	leg := &Leg{No: legNo, DP: legDP, Untagged: legUntagged}
+	b.SetLegs([]*Leg{leg})
+	b.SetPort(&Port{No: 3, DP: 3})
+	b.SetPort(&Port{No: 4, DP: 4})
+	b.Port(1).Leg, b.Port(2).Leg = leg, leg
+	for vid, want := range map[uint16]string{5: "100:5 4:5", legUntagged: "4:4094"} {
+		var k flow.Key
+		k.SetU64(flow.FieldEthDst, 0xffffffffffff)
+		k.SetU64(flow.FieldVLANTPID, tpid8021Q)
+		k.SetU64(flow.FieldVLANTCI, uint64(vid)|0x1000)
+		if got := strings.Join(wires(t, Translate(&In{Bridge: b, InPort: 3, Key: &k}).Actions, vid), " "); got != want {
+			t.Errorf("VLAN %d: %s, want %s", vid, got, want)
+		}
+	}
+}
+
+// TestLegRules: rules that ask for the chip's ports one by one do not know the leg; what comes from it came from them.
+func TestLegRules(t *testing.T) {
+	b := simple(t)
+	leg := &Leg{No: legNo, DP: legDP, Untagged: legUntagged}
+	b.SetLegs([]*Leg{leg})
+	b.SetPort(&Port{No: 3, DP: 3})
+	b.Port(1).Leg, b.Port(2).Leg = leg, leg
+	for no := range action.Port(2) {
+		mod := openflow.FlowMod{BufferID: openflow.NoBuffer, Instructions: action.Instructions{Apply: action.List{action.Output{Port: action.PortNormal}}}}
+		mod.Match.SetU64(flow.FieldInPort, uint64(no+1))
+		b.OF.Handle(ofproto.ConnInfo{}, &mod, t0)
+		if why := b.OF.NotNormal(no + 1); why != "" {
+			t.Fatal(why)
+		}
+	}
+	var k flow.Key
+	k.SetU64(flow.FieldEthDst, 0xffffffffffff)
+	k.SetU64(flow.FieldVLANTPID, tpid8021Q)
+	k.SetU64(flow.FieldVLANTCI, legUntagged|0x1000)
+	if got := wires(t, Translate(&In{Bridge: b, InPort: legNo, Key: &k}).Actions, legUntagged); !slices.Equal(got, []string{"3:0"}) {
+		t.Errorf("from the leg to %v, want 3:0", got)
 	}
 }

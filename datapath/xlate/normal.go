@@ -124,8 +124,12 @@ func (c *ctx) normal() {
 
 // sendLeg sends a frame of VLAN vid to the chip.
 func (c *ctx) sendLeg(l *Leg, vid uint16) {
-	if vid == 0 {
+	switch vid {
+	case 0:
 		vid = l.Untagged
+	case l.Untagged: // a trunk of all VLANs has it; the chip would take it for VLAN 0
+		c.notef(NodeWarn, "VLAN %d stands for no VLAN on the chip, dropping", vid)
+		return
 	}
 	s := c.save()
 	if c.tagged() {

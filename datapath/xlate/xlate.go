@@ -278,6 +278,8 @@ func (c *ctx) run(in *In) {
 		c.thaw(in.Resume)
 	} else if in.PacketOut {
 		c.actions(in.Actions)
+	} else if c.br.leg(in.InPort) != nil {
+		c.normal() // the tables leave all to it that arrives on ports of the chip, whichever it was
 	} else if c.mayReceive(in.InPort) {
 		c.resubmits = -1 // the first search is not one
 		c.rule = c.tableAction(in.InPort, 0, true, false)

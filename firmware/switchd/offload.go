@@ -50,6 +50,9 @@ type offload struct {
 	late   <-chan time.Time          // when what did not work is tried again
 	wait   time.Duration             // how long that was the last time; 0: all worked
 	broken string                    // why chips cannot be looked for; "": they can
+	asked  map[string]bool           // interfaces that the tables did not know in this run; true: nor before, so ask again soon
+	// unready is why not all kernel bridges could be made.
+	unready error
 }
 
 // refusal is a port that the kernel would not let into a bridge, or not into the chip.
@@ -78,15 +81,7 @@ func (r *reconciler) assign(s *wanted.Switch, have *wanted.Present, now time.Tim
 	if o.chips == nil {
 		return
 	}
-	defer func() {
-		have.Chips = map[string]wanted.ChipPort{}
-		for _, p := range o.now.Ports {
-			have.Chips[p.Iface] = wanted.ChipPort{Bridged: p.Mode == chip.Bridged, Reason: cmp.Or(p.Reason, o.notes[p.Iface])}
-		}
-		for _, b := range o.now.Bridges {
-			have.Legs = append(have.Legs, wanted.ChipLeg{Bridge: b.Of, Device: b.Outer, Untagged: b.Untagged})
-		}
-	}()
+	defer func() { o.tell(have) }()
 	o.again = nil
 	ports, err := o.chips.Ports()
 	if err != nil {
@@ -95,6 +90,8 @@ func (r *reconciler) assign(s *wanted.Switch, have *wanted.Present, now time.Tim
 		return // all stays as it was
 	}
 	o.broken = ""
+	r.chipPorts.Store(len(ports) > 0)
+	r.mayBridge(ports)
 	mtu := map[string]int{}
 	devices, err := r.devs.Devices(r.claimed)
 	if err != nil {
@@ -113,6 +110,8 @@ func (r *reconciler) assign(s *wanted.Switch, have *wanted.Present, now time.Tim
 			ports[name] = p
 		}
 	}
+	before := o.asked
+	o.asked = map[string]bool{}
 	verdicts := map[string]map[string]string{}
 	next, again := chip.Assign(chip.Input{
 		Switch: s, Ports: ports, MTU: mtu,
@@ -125,7 +124,10 @@ func (r *reconciler) assign(s *wanted.Switch, have *wanted.Present, now time.Tim
 			}
 			why, known := v[iface]
 			if !known {
-				why = v[""]
+				if why = v[""]; why == unasked {
+					_, twice := before[iface]
+					o.asked[iface] = !twice
+				}
 			}
 			return why
 		},
@@ -134,10 +136,77 @@ func (r *reconciler) assign(s *wanted.Switch, have *wanted.Present, now time.Tim
 		o.again = time.After(again.Sub(now))
 	}
 	o.now = next
-	if err := o.chips.Prepare(next.Bridges); err != nil {
-		r.failed("make kernel bridges for switch chips", err)
+	o.unready = nil
+	if o.unready = o.chips.Prepare(next.Bridges); o.unready != nil {
+		r.failed("make kernel bridges for switch chips", o.unready)
+		if devices, err = r.devs.Devices(r.claimed); err != nil {
+			return // the run will say so
+		}
+		for _, b := range next.Bridges {
+			if _, ok := devices[b.Outer]; !ok {
+				o.giveUp(b.Outer, "its kernel bridge cannot be made: "+reason(o.unready))
+			}
+		}
 	}
 }
+
+// giveUp leaves the ports to our datapath that a chip cannot bridge because their leg is not to be had: what they
+// send to others would be lost, the local port's among it. It returns which.
+func (o *offload) giveUp(leg, why string) (ports []string) {
+	i := slices.IndexFunc(o.now.Bridges, func(b chip.Bridge) bool { return b.Outer == leg })
+	if i < 0 {
+		return nil
+	}
+	for j := range o.now.Ports {
+		if p := &o.now.Ports[j]; p.Mode == chip.Bridged && p.Bridge == o.now.Bridges[i].Of {
+			p.Mode, p.Reason = chip.Standalone, why
+			ports = append(ports, p.Iface)
+		}
+	}
+	o.now.Bridges = slices.Delete(o.now.Bridges, i, i+1)
+	return ports
+}
+
+// legless gives a bridge's chip ports back when its leg could not become a port of the datapath.
+func (r *reconciler) legless(have *wanted.Present, device string, now time.Time) {
+	ports := r.offload.giveUp(device, have.Failed[device])
+	for _, name := range ports {
+		r.offload.refuse(name, have.Failed[device], now)
+	}
+	if len(ports) > 0 {
+		r.offload.tell(have)
+	}
+}
+
+// tell puts into have what the plan has to know of chips.
+func (o *offload) tell(have *wanted.Present) {
+	have.Chips, have.Legs = map[string]wanted.ChipPort{}, nil
+	for _, p := range o.now.Ports {
+		have.Chips[p.Iface] = wanted.ChipPort{Bridged: p.Mode == chip.Bridged, Reason: cmp.Or(p.Reason, o.notes[p.Iface])}
+	}
+	for _, b := range o.now.Bridges {
+		have.Legs = append(have.Legs, wanted.ChipLeg{Bridge: b.Of, Device: b.Outer, Untagged: b.Untagged})
+	}
+}
+
+// mayBridge makes barriers wait for the run that begins, about ports that it may let a chip have: the
+// tables can change when they have been asked.
+func (r *reconciler) mayBridge(ports map[string]chip.Port) {
+	may := map[string][]action.Port{}
+	for i := range r.plan.Bridges {
+		b := &r.plan.Bridges[i]
+		for j := range b.Ports {
+			ps := &b.Ports[j]
+			if _, ok := ports[ps.Iface.Name]; ps.No != 0 && (ok || ps.Bridged()) {
+				may[b.Name] = append(may[b.Name], action.Port(ps.No))
+			}
+		}
+	}
+	r.bridged.Store(&may)
+}
+
+// unasked is the reason against a port that a bridge's tables could not be asked about, for it is new there.
+const unasked = "its bridge's tables have not been asked yet"
 
 // notNormal asks the tables of a bridge, by interface; under "" is the answer for one that they do not know yet.
 func (r *reconciler) notNormal(s *wanted.Switch, bridge string) map[string]string {
@@ -155,6 +224,7 @@ func (r *reconciler) notNormal(s *wanted.Switch, bridge string) map[string]strin
 	if err != nil {
 		return out
 	}
+	out[""] = cmp.Or(out[""], unasked)
 	for _, ps := range b.Ports {
 		if w, ok := why[action.Port(ps.No)]; ok && ps.No != 0 {
 			out[ps.Iface.Name] = w
@@ -174,6 +244,7 @@ func (r *reconciler) bridgeChips(plan *wanted.Plan, now time.Time) (again bool) 
 	bridged := map[string][]action.Port{}
 	for i := range plan.Bridges {
 		for _, ps := range plan.Bridges[i].Ports {
+			again = again || ps.No != 0 && o.asked[ps.Iface.Name]
 			if ps.Bridged() && ps.No != 0 {
 				bridged[plan.Bridges[i].Name] = append(bridged[plan.Bridges[i].Name], action.Port(ps.No))
 			}
@@ -181,6 +252,9 @@ func (r *reconciler) bridgeChips(plan *wanted.Plan, now time.Time) (again bool) 
 	}
 	r.bridged.Store(&bridged)
 	o.late = nil
+	if err == nil {
+		err = o.unready
+	}
 	if err != nil {
 		r.failed("configure kernel bridges for switch chips", err)
 		o.wait = min(max(2*o.wait, retrySoon), statsInterval)
@@ -191,17 +265,7 @@ func (r *reconciler) bridgeChips(plan *wanted.Plan, now time.Time) (again bool) 
 	o.notes = notes
 	for name, why := range refused {
 		r.failed("let the chip bridge "+name, fmt.Errorf("%s", why))
-		if o.failed == nil {
-			o.failed = map[string]refusal{}
-		}
-		switch f, known := o.failed[name]; {
-		case !known:
-			o.failed[name] = refusal{why: why, when: now, wait: retryRefused}
-			again = true
-		case f.over:
-			o.failed[name] = refusal{why: why, when: now, wait: min(2*f.wait, maxRetryRefused)}
-			again = true
-		}
+		again = o.refuse(name, why, now) || again
 	}
 	for name := range o.macs {
 		if !slices.ContainsFunc(o.now.Bridges, func(b chip.Bridge) bool { return b.Of == name }) {
@@ -209,6 +273,21 @@ func (r *reconciler) bridgeChips(plan *wanted.Plan, now time.Time) (again bool) 
 		}
 	}
 	return again
+}
+
+// refuse leaves a port alone for some time. It reports whether that is new.
+func (o *offload) refuse(name, why string, now time.Time) bool {
+	if o.failed == nil {
+		o.failed = map[string]refusal{}
+	}
+	f, known := o.failed[name]
+	switch {
+	case !known:
+		o.failed[name] = refusal{why: why, when: now, wait: retryRefused}
+	case f.over:
+		o.failed[name] = refusal{why: why, when: now, wait: min(2*f.wait, maxRetryRefused)}
+	}
+	return !known || f.over
 }
 
 // followMACs keeps the MAC tables of chips and bridges the same.
@@ -286,6 +365,9 @@ func (r *reconciler) heed(ctx context.Context, t *tier) {
 		case <-t.sw.MACsMoved():
 			r.Moved()
 		case <-t.sw.TablesChanged():
+			if !r.chipPorts.Load() {
+				continue // a run asks the tables anew when there is one
+			}
 			select {
 			case <-time.After(verdictDelay):
 				r.Kick()

@@ -13,6 +13,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/weirswitch/weir/datapath/action"
+	"github.com/weirswitch/weir/datapath/dpif"
 	"github.com/weirswitch/weir/datapath/flow"
 	"github.com/weirswitch/weir/datapath/ofproto"
 	"github.com/weirswitch/weir/datapath/openflow"
@@ -32,6 +33,8 @@ type benchChips struct {
 	broken error
 	counts map[string]counters.Counters
 
+	prepare  func([]chip.Bridge) error
+	joined   map[string]bool // members, ever
 	refusals int
 	fails    error
 }
@@ -50,6 +53,11 @@ func (c *benchChips) Ports() (map[string]chip.Port, error) {
 }
 
 func (c *benchChips) Prepare(want []chip.Bridge) error {
+	if c.prepare != nil {
+		if err := c.prepare(want); err != nil {
+			return err
+		}
+	}
 	for _, b := range want {
 		if _, err := c.nl.LinkByName(b.Outer); err == nil {
 			continue
@@ -64,6 +72,9 @@ func (c *benchChips) Prepare(want []chip.Bridge) error {
 
 func (c *benchChips) Apply(want []chip.Bridge) (refused, notes map[string]string, err error) {
 	c.now, refused, notes = nil, map[string]string{}, map[string]string{}
+	if c.joined == nil {
+		c.joined = map[string]bool{}
+	}
 	for _, b := range want {
 		b.Members = slices.DeleteFunc(slices.Clone(b.Members), func(m chip.Member) bool {
 			why := c.refuse[m.Name]
@@ -74,6 +85,9 @@ func (c *benchChips) Apply(want []chip.Bridge) (refused, notes map[string]string
 			return why != ""
 		})
 		c.now = append(c.now, b)
+		for _, m := range b.Members {
+			c.joined[m.Name] = true
+		}
 	}
 	if len(want) == 0 {
 		links, _ := c.nl.LinkList()
@@ -341,4 +355,189 @@ func TestRefusedAgain(t *testing.T) {
 	if b.offload.late != nil || b.offload.wait != 0 {
 		t.Errorf("to be tried again after %v, though all worked", b.offload.wait)
 	}
+}
+
+// chipBench is a bench whose sw1 and sw2 are ports of a chip, and nic is not.
+func chipBench(t *testing.T) (*bench, *benchChips) {
+	b := newBench(t, nil)
+	c := &benchChips{nl: b.nl, ports: map[string]chip.Port{}}
+	for _, n := range []string{"sw1", "sw2"} {
+		b.veth(n, n+"h")
+		c.ports[n] = chip.Port{Name: n, Switch: "s"}
+	}
+	b.veth("nic", "nich")
+	b.offload.chips = c
+	return b, c
+}
+
+// addDrop makes a rule that drops what arrives on port no; 0: on any.
+func addDrop(b *bench, no uint32) {
+	mod := openflow.FlowMod{Priority: 9, BufferID: openflow.NoBuffer, OutPort: action.PortAny, OutGroup: action.GroupAny}
+	if no != 0 {
+		mod.Match.SetU64(flow.FieldInPort, uint64(no))
+	}
+	b.tiers[wanted.Soft].sw.Handle("br0", ofproto.ConnInfo{}, &mod, time.Now())
+}
+
+// TestOffloadNewPort: a port that comes to a bridge whose tables drop its packets is at no time the chip's.
+func TestOffloadNewPort(t *testing.T) {
+	b, c := chipBench(t)
+	b.set([]string{"br0", "netdev", "sw1", "nic"})
+	b.reconcile(false)
+	addDrop(b, 0)
+	b.set([]string{"br0", "netdev", "sw1", "sw2", "nic"})
+	for range 3 {
+		b.reconcile(false)
+	}
+	if c.joined["sw2"] || !c.joined["sw1"] {
+		t.Errorf("joined: %v", c.joined)
+	}
+	// Without such a rule it is asked for again at once.
+	b.set([]string{"br0", "netdev", "sw1", "nic"}, []string{"br1", "netdev"})
+	b.reconcile(false)
+	b.set([]string{"br0", "netdev", "sw1", "nic"}, []string{"br1", "netdev", "sw2"})
+	for len(b.kick) > 0 {
+		<-b.kick
+	}
+	b.reconcile(false)
+	if c.joined["sw2"] || len(b.kick) == 0 {
+		t.Errorf("joined: %v, kicked: %d", c.joined, len(b.kick))
+	}
+	<-b.kick
+	for range 3 {
+		b.reconcile(false)
+	}
+	if !c.joined["sw2"] || len(b.kick) != 0 {
+		t.Errorf("joined: %v, kicked: %d", c.joined, len(b.kick))
+	}
+}
+
+// TestOffloadLegless: without a leg a chip's ports would reach nobody else, so the chip does not get them.
+func TestOffloadLegless(t *testing.T) {
+	b, c := chipBench(t)
+	clock := time.Now()
+	b.cfg.Now = func() time.Time { return clock }
+	c.prepare = func([]chip.Bridge) error { return errors.New("no room") }
+	b.set([]string{"br0", "netdev", "sw1", "sw2", "nic"})
+	standalone := func(why string) {
+		t.Helper()
+		for range 2 {
+			b.reconcile(false)
+			text, _ := b.offloadShow(nil)
+			if a := b.attached["sw1"]; c.members() != "" || a.SendOnly || a.No == 0 || !strings.Contains(text, "sw1 (bridge br0, chip s): standalone: ") || !strings.Contains(text, why) {
+				t.Errorf("members %q, attached as %+v,\n%s", c.members(), a, text)
+			}
+		}
+	}
+	standalone("no room")
+	if b.offload.late == nil {
+		t.Error("is not tried again soon")
+	}
+
+	// The datapath does not take it.
+	var taken bool
+	c.prepare = func(want []chip.Bridge) error {
+		if taken || len(want) == 0 {
+			return nil
+		}
+		taken = true
+		v := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: want[0].Outer}, PeerName: want[0].Inner}
+		if err := c.nl.LinkAdd(v); err != nil {
+			return err
+		}
+		l, err := c.nl.LinkByName(want[0].Outer)
+		if err != nil {
+			return err
+		}
+		return b.tiers[wanted.Soft].dp.PortAdd(900, dpif.PortSpec{Name: want[0].Outer, Ifindex: l.Attrs().Index})
+	}
+	standalone("could not open network device wchip-o")
+	if err := b.tiers[wanted.Soft].dp.PortDel(900); err != nil {
+		t.Fatal(err)
+	}
+	clock = clock.Add(retryRefused + chip.HoldTime)
+	b.reconcile(false)
+	clock = clock.Add(chip.HoldTime)
+	b.reconcile(false)
+	if c.members() != "sw1 sw2 " || !b.attached["sw1"].SendOnly {
+		t.Errorf("members %q, attached as %+v", c.members(), b.attached["sw1"])
+	}
+}
+
+// TestBarrierInRun: a rule that comes when a run has asked the tables, and before the chip has the port, holds its
+// barrier up as well.
+func TestBarrierInRun(t *testing.T) {
+	b, c := chipBench(t)
+	clock := time.Now()
+	b.cfg.Now = func() time.Time { return clock }
+	b.set([]string{"br0", "netdev", "sw1", "sw2", "nic"})
+	c.ports["sw2"] = chip.Port{Name: "sw2", Switch: "s", Refused: "not yet"}
+	b.reconcile(false)
+	b.reconcile(false)
+	c.ports["sw2"] = chip.Port{Name: "sw2", Switch: "s"}
+	clock = clock.Add(chip.HoldTime)
+	done := make(chan struct{})
+	early := false
+	c.prepare = func([]chip.Bridge) error {
+		c.prepare = nil
+		for _, p := range b.plan.Bridges[0].Ports {
+			if p.Iface.Name == "sw2" {
+				addDrop(b, p.No)
+			}
+		}
+		sw := b.tiers[wanted.Soft].sw
+		go func() {
+			sw.Handle("br0", ofproto.ConnInfo{}, &openflow.BarrierRequest{}, clock)
+			close(done)
+		}()
+		return nil
+	}
+	b.reconcile(false)
+	if c.members() != "sw1 sw2 " {
+		t.Fatalf("members %q: the test is in vain", c.members())
+	}
+	select {
+	case f := <-b.asked:
+		f()
+		<-done
+	case <-done:
+		early = true
+	}
+	if early || c.members() != "sw1 " {
+		t.Errorf("a barrier is answered while the chip has %q", c.members())
+	}
+}
+
+// TestTablesWithoutChips: where there are no chips, rules that come and go make no runs.
+func TestTablesWithoutChips(t *testing.T) {
+	b, c := chipBench(t)
+	ports := c.ports
+	c.ports = nil
+	b.set([]string{"br0", "netdev", "nic"})
+	b.reconcile(false)
+	b.reconcile(false)
+	sw := b.tiers[wanted.Soft].sw
+	change := func() {
+		addDrop(b, 7)
+		for len(sw.TablesChanged()) > 0 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	change()
+	time.Sleep(5 * verdictDelay)
+	for len(b.kick) > 0 {
+		<-b.kick
+	}
+	change()
+	time.Sleep(5 * verdictDelay)
+	if len(b.kick) > 0 {
+		t.Error("a rule made a run")
+	}
+	c.ports = ports
+	b.reconcile(false)
+	for len(b.kick) > 0 {
+		<-b.kick
+	}
+	change()
+	<-b.kick
 }

@@ -69,7 +69,9 @@ type reconciler struct {
 	told     map[string]string // by operation: the error that the log has
 
 	offload offload                                  // what switch chips do; see offload.go
-	bridged atomic.Pointer[map[string][]action.Port] // by bridge: ports that a chip has; for any goroutine
+	bridged atomic.Pointer[map[string][]action.Port] // by bridge: ports that a chip has, or may get in this run; for any goroutine
+	// chipPorts is set while some device is a chip's port; for any goroutine.
+	chipPorts atomic.Bool
 
 	runs, ops, failures uint64 // for coverage/show
 	kick, nudge, moved  chan struct{}
@@ -229,6 +231,7 @@ func (r *reconciler) reconcile(statistics bool) {
 				r.broken[open.Kind], r.brokenAt = reason(err), now
 			} else if name := wanted.InterfaceOf(o); name != "" {
 				have.Failed[name] = fmt.Sprintf("could not open network device %s (%s)", name, reason(err))
+				r.legless(have, name, now)
 			} else {
 				have.Refused[o.String()] = true
 			}

@@ -43,5 +43,6 @@
 // (Bridge.Note).
 //
 // An access port of the chip takes frames with the tag of its own VLAN, which Open vSwitch drops there: the
-// chips have no way to tell. They are in that VLAN all the same.
+// chips have no way to tell. They are in that VLAN all the same. So it is with the VID of Bridge.Untagged on
+// a port of the chip whose PVID it is; on the leg such frames do not cross.
 package chip

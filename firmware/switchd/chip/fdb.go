@@ -70,7 +70,7 @@ func (f *Follower) Round(k *Bridge, ports map[string]action.Port, kernel []Kerne
 		now[key] = e.Dev
 		if e.Dev == k.Inner {
 			own[key] = e.Own
-			if e.Own && !wants(here[key], bridged, carries, e.VID) {
+			if e.Own && !k.wants(here[key], bridged, carries) {
 				ops = append(ops, FDBOp{true, e.Dev, e.MAC, e.VID})
 				delete(now, key)
 			}
@@ -81,7 +81,7 @@ func (f *Follower) Round(k *Bridge, ports map[string]action.Port, kernel []Kerne
 			continue
 		}
 		us := here[key]
-		if wants(us, bridged, carries, e.VID) && (us.Static || f.last[key] == e.Dev) {
+		if k.wants(us, bridged, carries) && (us.Static || f.last[key] == e.Dev) {
 			ops = append(ops, FDBOp{true, e.Dev, e.MAC, e.VID}, FDBOp{false, k.Inner, e.MAC, e.VID})
 			now[key] = k.Inner
 			own[key] = true
@@ -98,7 +98,7 @@ func (f *Follower) Round(k *Bridge, ports map[string]action.Port, kernel []Kerne
 		switch {
 		case e.Held && bridged[e.Port] && (!known || ports[dev] != e.Port):
 			gone = append(gone, upcall.ChipMAC{Key: e.Key, Port: e.Port})
-		case wants(e, bridged, carries, vid) && (!known || dev == k.Inner && !own[e.Key]):
+		case k.wants(e, bridged, carries) && (!known || dev == k.Inner && !own[e.Key]):
 			ops = append(ops, FDBOp{false, k.Inner, e.MAC, vid})
 			now[e.Key] = k.Inner
 		}
@@ -112,9 +112,10 @@ func (f *Follower) Round(k *Bridge, ports map[string]action.Port, kernel []Kerne
 }
 
 // wants reports whether an entry of ours is to be a static entry on the leg. A kernel bridge takes unicast alone: not
-// zero, which a host may send, nor a group, which fdb/add may.
-func wants(e *fdb.Entry, bridged map[action.Port]bool, carries map[uint16]bool, vid uint16) bool {
-	return e != nil && !e.Held && !bridged[e.Port] && carries[vid] && e.MAC != 0 && e.MAC>>40&1 == 0
+// zero, which a host may send, nor a group, which fdb/add may. The VLAN whose VID stands for none there does not cross.
+func (k *Bridge) wants(e *fdb.Entry, bridged map[action.Port]bool, carries map[uint16]bool) bool {
+	return e != nil && !e.Held && !bridged[e.Port] && e.VLAN != k.Untagged && carries[k.vid(e.VLAN)] && e.MAC != 0 && e.MAC>>40&1 == 0
+}
 }
 
 // vlan is a VLAN of the kernel's bridge in the OpenFlow bridge, vid the way back.

@@ -100,6 +100,8 @@ func TestFollow(t *testing.T) {
 	say(0, 6, "-1 false,  false")
 	p.ours.Learn(30, 6, 7, p.now) // a VLAN that the chip does not have
 	say(30, 6, "7 true,  false")
+	p.ours.Learn(4094, 6, 7, p.now) // the VLAN whose VID stands for none on the chip
+	say(4094, 6, "7 true,  false")
 	learn("leg", 10, 9) // the kernel learned it on the leg: that is no business of ours
 	say(10, 9, "-1 false, leg true")
 	p.ours.AddStatic(10, 0, 7) // no unicast

@@ -46,6 +46,9 @@ func TestPlanChip(t *testing.T) {
 	w.Chips = map[string]ChipPort{"sw1": {Reason: "a rule"}}
 	settle("open datapath bpf", "create internal br0 02:00:00:00:00:02",
 		"add port br0 to bpf as 2 (leg-br0, ifindex 4)", "add port sw1 to bpf as 1 (sw1, ifindex 1)", "set sw1 up")
+	d := w.Devices["sw1"] // somebody sets it down: that is not overruled
+	d.Up = false
+	w.Devices["sw1"] = d
 	w.Chips = map[string]ChipPort{"sw1": {Bridged: true}}
 	w.Legs = []ChipLeg{{"br0", "weir-o1", 4094}, {"other", "weir-o2", 4094}}
 	p := settle("delete port sw1 from bpf (1)", "add port sw1 to bpf as 1 (sw1, ifindex 1, to send only)",

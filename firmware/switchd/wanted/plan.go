@@ -410,14 +410,15 @@ func (p *planner) datapathPorts(book *Book) {
 		if !p.have.Open[w.Kind] {
 			continue // first see whether that opens: until then all stays where it is
 		}
-		old, attached := p.have.Ports[name]
+		old, was := p.have.Ports[name]
+		attached := was
 		if attached && old != w {
 			p.before(DelPort{name, old})
 			attached = false
 		}
 		if !attached {
 			p.before(AddPort{name, w})
-			if d := p.have.Devices[name]; !d.Up && !d.Ours {
+			if d := p.have.Devices[name]; !d.Up && !d.Ours && (!was || old.Ifindex != w.Ifindex) {
 				p.before(SetUp{name})
 			}
 		}

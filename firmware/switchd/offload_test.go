@@ -401,7 +401,7 @@ func TestOffloadNewPort(t *testing.T) {
 	}
 	b.reconcile(false)
 	if c.joined["sw2"] || len(b.kick) == 0 {
-		t.Errorf("joined: %v, kicked: %d", c.joined, len(b.kick))
+		t.Fatalf("joined: %v, kicked: %d", c.joined, len(b.kick))
 	}
 	<-b.kick
 	for range 3 {

@@ -116,7 +116,6 @@ func (f *Follower) Round(k *Bridge, ports map[string]action.Port, kernel []Kerne
 func (k *Bridge) wants(e *fdb.Entry, bridged map[action.Port]bool, carries map[uint16]bool) bool {
 	return e != nil && !e.Held && !bridged[e.Port] && e.VLAN != k.Untagged && carries[k.vid(e.VLAN)] && e.MAC != 0 && e.MAC>>40&1 == 0
 }
-}
 
 // vlan is a VLAN of the kernel's bridge in the OpenFlow bridge, vid the way back.
 func (k *Bridge) vlan(vid uint16) uint16 {

@@ -114,7 +114,17 @@ func newRig(t *testing.T) *rig {
 			t.Log(out + "\nend of the console:\n" + m.Tail())
 		}
 	})
+	r.served()
 	return r
+}
+
+// served waits until the database is served: the daemon is ready a little earlier.
+func (r *rig) served() {
+	r.Helper()
+	r.until("the database to be served", func() (bool, string) {
+		_, err := r.m.Vsctl(r.ctx, "--no-wait", "list-br")
+		return err == nil, fmt.Sprint(err)
+	})
 }
 
 // collect notes what arrives from now on, until the test ends or f, which is returned, is called.
@@ -199,8 +209,15 @@ func (r *rig) await(number uint64, ends map[end]bool) bool {
 // fence sends broadcasts on every wire that they can leave for somewhere, one VLAN a wire and twice, and returns when they have arrived.
 func (r *rig) fence(n *network) {
 	r.Helper()
+	r.fenceFrom(n, wires...)
+}
+
+// fenceFrom is fence from some of the wires.
+func (r *rig) fenceFrom(n *network, from ...string) {
+	r.Helper()
 	for range 2 {
-		for i, p := range wires {
+		for _, p := range from {
+			i := slices.Index(wires, p)
 			for _, vid := range append([]int{0}, n.vids()...) {
 				if ends := n.flood(p, vid); len(ends) > 0 {
 					if no := r.send(p, broadcast, 0x02fe00000000|uint64(i), vid); !r.await(no, ends) {

@@ -7,7 +7,7 @@
 //   - filter.go: the same for tc.
 //   - decode.go: the kernel's dumps as a bridge.State; pure.
 //   - kernel.go: Kernel, the bridge.Device.
-//   - macs.go: MAC tables and their events.
+//   - macs.go: MAC tables and their events, and those of members.
 //
 // It decides nothing. What it reads is what is in its Scope: bridges, bonds and
 // legs that are ours by name, with all their members, and the ports named.
@@ -15,5 +15,5 @@
 // # Threads
 //
 // A Kernel belongs to the network namespace of the thread that opened it, and
-// is for one goroutine. WatchMACs has a socket of its own.
+// is for one goroutine. WatchMACs and WatchPorts have sockets of their own.
 package rtbridge

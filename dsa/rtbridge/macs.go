@@ -95,3 +95,32 @@ func (k *Kernel) WatchMACs(ctx context.Context, handle func(bridge.MACEvent)) er
 		}
 	}
 }
+
+// WatchPorts calls changed when a member of some bridge, or a bridge, may have got or lost VLANs, flags or its
+// state (RTM_NEWLINK of family AF_BRIDGE, net/bridge/br_netlink.c), and after a loss. It returns nil when ctx ends. It must
+// be called on a thread of the network namespace that is meant.
+func WatchPorts(ctx context.Context, changed func()) error {
+	events, err := nlconn.Dial(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK)
+	if err != nil {
+		return fmt.Errorf("watch bridge ports: %w", err)
+	}
+	defer events.Close()
+	for {
+		msgs, err := events.Receive(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, unix.ENOBUFS):
+			changed()
+			continue
+		case err != nil:
+			return fmt.Errorf("watch bridge ports: %w", err)
+		}
+		for _, m := range msgs {
+			if len(m.Data) > 0 && m.Data[0] == unix.AF_BRIDGE {
+				changed()
+				break
+			}
+		}
+	}
+}

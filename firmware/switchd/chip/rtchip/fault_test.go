@@ -133,7 +133,7 @@ func (m *machine) reached(want []chip.Bridge) string {
 	if err != nil {
 		return err.Error()
 	}
-	w := m.c.state(want, &have)
+	w := m.c.state(want, &have, behindLegs(want, &have))
 	return bridge.Text(bridge.Ops(bridge.Plan(have, w)))
 }
 
@@ -172,7 +172,7 @@ func configuration(r *rand.Rand) []chip.Bridge {
 // delivers. MAC tables are left out of that: what a chip does not know it floods, within the VLAN.
 func (m *machine) watch(r *rand.Rand, a, b []chip.Bridge) {
 	bare := func(want []chip.Bridge) bridge.State {
-		s := m.c.state(want, &bridge.State{})
+		s := m.c.state(want, &bridge.State{}, nil)
 		s.FDB = nil
 		return s
 	}

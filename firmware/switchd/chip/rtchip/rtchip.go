@@ -51,8 +51,7 @@ type Chips struct {
 	sysfs string
 	dev   device
 	sync  bridge.Syncer
-	scope map[string]bool               // devices that are or were members
-	macs  map[string]map[key]chip.FDBOp // by kernel bridge: static entries that SetMAC has made
+	scope map[string]bool // devices that are or were members
 	// entries that the kernel has and the chip has not confirmed, since when
 	unconfirmed map[bridge.Reason]time.Time
 	active      bool // a port of a chip has been seen
@@ -69,14 +68,9 @@ type Chips struct {
 	count    *counters.Reader
 }
 
-type key struct {
-	mac uint64
-	vid uint16
-}
-
 func newChips(reader finder, now func() time.Time) *Chips {
 	return &Chips{
-		now: now, reader: reader, scope: map[string]bool{}, macs: map[string]map[key]chip.FDBOp{},
+		now: now, reader: reader, scope: map[string]bool{},
 		unconfirmed: map[bridge.Reason]time.Time{}, members: map[int]bool{},
 	}
 }
@@ -118,7 +112,7 @@ func (c *Chips) Close() error {
 }
 
 // Watch follows the chips' ports and MAC tables until ctx ends: ports is called when some port has come, gone or
-// changed, macs when an address has.
+// changed, as a member of a bridge too, macs when an address has.
 func (c *Chips) Watch(ctx context.Context, ports, macs func()) error {
 	r, err := discover.Open(c.sysfs)
 	if err != nil {
@@ -132,7 +126,7 @@ func (c *Chips) Watch(ctx context.Context, ports, macs func()) error {
 	defer own.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
 	var wg sync.WaitGroup
 	follow := func(f func() error) {
 		wg.Go(func() {
@@ -148,13 +142,14 @@ func (c *Chips) Watch(ctx context.Context, ports, macs func()) error {
 			ports()
 		})
 	})
+	follow(func() error { return rtbridge.WatchPorts(ctx, ports) })
 	follow(func() error { return own.WatchMACs(ctx, func(bridge.MACEvent) { macs() }) })
 	wg.Wait()
 	c.mu.Lock()
 	c.topo = nil
 	c.watched = false
 	c.mu.Unlock()
-	return errors.Join(<-failed, <-failed)
+	return errors.Join(<-failed, <-failed, <-failed)
 }
 
 // Ports returns the ports of chips that are there, by device.
@@ -244,15 +239,11 @@ func (c *Chips) Apply(want []chip.Bridge) (refused, notes map[string]string, err
 		return refused, notes, err
 	}
 	c.forwards(&have, member)
-	for name := range c.macs {
-		if !slices.ContainsFunc(want, func(b chip.Bridge) bool { return b.Name == name }) {
-			delete(c.macs, name)
-		}
-	}
-	state := c.state(want, &have)
+	legs := behindLegs(want, &have)
+	state := c.state(want, &have, legs)
 	var gone []string // taken out of their bridges
 	for {
-		res, err := c.sync.Sync(c.dev, state, c.now())
+		res, err := c.sync.Sync(&settled{c.dev, legs}, state, c.now())
 		if err != nil {
 			return refused, notes, err
 		}
@@ -271,7 +262,7 @@ func (c *Chips) Apply(want []chip.Bridge) (refused, notes map[string]string, err
 		forgot := false
 		for _, f := range res.Failed {
 			if o, ok := f.Op.(bridge.SetFDB); ok {
-				delete(c.macs[o.Entry.Bridge], key{number(o.Entry.MAC), o.Entry.VID})
+				legs.forget(o.Entry)
 				forgot = true
 			}
 		}
@@ -290,7 +281,7 @@ func (c *Chips) Apply(want []chip.Bridge) (refused, notes map[string]string, err
 		}
 		// Each round takes members or addresses away, so this ends.
 		if forgot || len(gone) > known {
-			state = c.state(want, &have).Without(gone...)
+			state = c.state(want, &have, legs).Without(gone...)
 			continue
 		}
 		legs := map[string]int{} // addresses that the chip does not have
@@ -381,8 +372,77 @@ func add(m map[string]string, name, text string) {
 	m[name] = text
 }
 
-// state writes want as bridge.State; what it leaves open is as it is.
-func (c *Chips) state(want []chip.Bridge, have *bridge.State) bridge.State {
+// legMACs is the static entries of legs, by the leg's inner end.
+type legMACs map[string][]bridge.FDBEntry
+
+// behindLegs returns those that stay: what is there is for SetMAC to change, not for Apply.
+func behindLegs(want []chip.Bridge, have *bridge.State) legMACs {
+	legs := legMACs{}
+	for i := range want {
+		b := &want[i]
+		legs[b.Inner] = nil
+		for _, e := range have.FDB {
+			if e.Port == b.Inner && e.Bridge == b.Name && slices.ContainsFunc(b.Leg, func(v chip.VLAN) bool { return v.VID == e.VID }) {
+				e.Offloaded = false
+				legs[b.Inner] = append(legs[b.Inner], e)
+			}
+		}
+	}
+	return legs
+}
+
+func (l legMACs) forget(e bridge.FDBEntry) {
+	l[e.Port] = slices.DeleteFunc(l[e.Port], func(o bridge.FDBEntry) bool { return o.VID == e.VID && o.MAC == e.MAC })
+}
+
+// settled is the kernel as the Syncer sees it: with the entries of legs that were there when Apply began. A host
+// that moves from behind the leg to a port of the chip meanwhile takes its entry along; who
+// put it back would leave the chip with another port than the kernel.
+type settled struct {
+	device
+	legs legMACs
+}
+
+func (d *settled) Read() (bridge.State, error) {
+	s, err := d.device.Read()
+	if err != nil {
+		return s, err
+	}
+	type key struct {
+		port string
+		vid  uint16
+		mac  bridge.MAC
+	}
+	there := map[key]bool{}
+	keep := map[key]bool{}
+	for _, es := range d.legs {
+		for _, e := range es {
+			keep[key{e.Port, e.VID, e.MAC}] = true
+		}
+	}
+	s.FDB = slices.DeleteFunc(s.FDB, func(e bridge.FDBEntry) bool {
+		k := key{e.Port, e.VID, e.MAC}
+		_, leg := d.legs[e.Port]
+		there[k] = true
+		return leg && !keep[k] && s.PortByName(e.Port) != nil
+	})
+	for inner, es := range d.legs {
+		if s.PortByName(inner) == nil {
+			continue
+		}
+		for _, e := range es {
+			if !there[key{e.Port, e.VID, e.MAC}] {
+				e.Offloaded = true
+				s.FDB = append(s.FDB, e)
+			}
+		}
+	}
+	s.Sort()
+	return s, nil
+}
+
+// state writes want as bridge.State, with what is behind legs; what it leaves open is as it is.
+func (c *Chips) state(want []chip.Bridge, have *bridge.State, legs legMACs) bridge.State {
 	var s bridge.State
 	for i := range want {
 		b := &want[i]
@@ -407,17 +467,7 @@ func (c *Chips) state(want []chip.Bridge, have *bridge.State) bridge.State {
 			}
 			s.Ports = append(s.Ports, p)
 		}
-		has := map[uint16]bool{}
-		for _, v := range b.Leg {
-			has[v.VID] = true
-		}
-		for k, o := range c.macs[b.Name] {
-			if has[k.vid] {
-				s.FDB = append(s.FDB, bridge.FDBEntry{Bridge: b.Name, VID: k.vid, MAC: macOf(k.mac), Port: o.Dev})
-			} else {
-				delete(c.macs[b.Name], k)
-			}
-		}
+		s.FDB = append(s.FDB, legs[b.Inner]...)
 	}
 	s.Sort()
 	return s
@@ -441,7 +491,7 @@ func (c *Chips) MACs(b *chip.Bridge) ([]chip.KernelMAC, error) {
 		if e.Owner == bridge.OwnerLocal || e.VID == 0 || e.Port == e.Bridge {
 			continue
 		}
-		out = append(out, chip.KernelMAC{MAC: number(e.MAC), VID: e.VID, Dev: e.Port, Own: e.Owner == bridge.OwnerStatic})
+		out = append(out, chip.KernelMAC{MAC: number(e.MAC), VID: e.VID, Dev: e.Port, Own: e.Owner == bridge.OwnerStatic || e.Port == b.Inner && e.Owner == bridge.OwnerChip})
 	}
 	return out, nil
 }
@@ -449,19 +499,10 @@ func (c *Chips) MACs(b *chip.Bridge) ([]chip.KernelMAC, error) {
 // SetMAC makes or deletes a static entry.
 func (c *Chips) SetMAC(b *chip.Bridge, o chip.FDBOp) error {
 	e := bridge.FDBEntry{Bridge: b.Name, VID: o.VID, MAC: macOf(o.MAC), Port: o.Dev}
-	mine := c.macs[b.Name]
-	if mine == nil {
-		mine = map[key]chip.FDBOp{}
-		c.macs[b.Name] = mine
-	}
 	if !o.Delete {
-		if _, err := c.dev.Apply(bridge.SetFDB{Entry: e}); err != nil {
-			return err
-		}
-		mine[key{o.MAC, o.VID}] = o
-		return nil
+		_, err := c.dev.Apply(bridge.SetFDB{Entry: e})
+		return err
 	}
-	delete(mine, key{o.MAC, o.VID})
 	if o.Dev != b.Inner {
 		// What a chip has learned, drivers let go of only if it is somebody's static entry
 		// (net/bridge/br_switchdev.c: added_by_user).

@@ -155,8 +155,10 @@ func TestKilledWhileProgramming(t *testing.T) {
 	in := r.inject()
 	in.waitShots(100)
 	both := []*network{n, n.with("lan1", settings{mode: access, tag: 20})}
+	var last *network
 	for i, after := range []string{"0", "0.005", "0.02"} {
 		to := both[(i+1)%2]
+		last = to
 		pid := strings.TrimSpace(r.sh("cat /var/run/openvswitch/ovs-vswitchd.pid"))
 		r.vsctl(append([]string{"--no-wait", "set", "port", "lan1"}, to.ports["lan1"].columns()...)...)
 		r.restart("sleep %s; kill -9 %s", after, pid)
@@ -168,7 +170,7 @@ func TestKilledWhileProgramming(t *testing.T) {
 		})
 	}
 	shots := in.halt()
-	r.fence(both[0])
+	r.fence(last)
 	r.judge(shots, [][]*network{both})
 }
 

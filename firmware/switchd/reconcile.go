@@ -241,7 +241,9 @@ func (r *reconciler) reconcile(statistics bool) {
 		r.failed("plan", fmt.Errorf("does not settle; still to do: %v", plan.Before))
 	}
 	if r.bridgeChips(plan, now) {
-		r.Kick()
+		// Without the refused ports, and before anybody is told that all is done. Each time there are fewer.
+		r.reconcile(statistics)
+		return
 	}
 	links := map[string]wanted.Link{}
 	for i := range plan.Bridges {

@@ -381,7 +381,7 @@ func TestLate(t *testing.T) {
 		t.Errorf("at once %s", got)
 	}
 	m.base = m.base.Add(confirmTime)
-	if got := look(); got != "map[wchip-i:the driver has not confirmed 2 of the addresses behind the leg (no NTF_OFFLOADED)]" {
+	if got := look(); got != "map[wchip-i:the driver has not confirmed 2 of 3 addresses behind the leg (no NTF_OFFLOADED)]" {
 		t.Errorf("later %s", got)
 	}
 	m.chip.MaxFDB = 3

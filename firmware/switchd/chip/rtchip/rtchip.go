@@ -293,7 +293,14 @@ func (c *Chips) Apply(want []chip.Bridge) (refused, notes map[string]string, err
 			}
 		}
 		for name, n := range legs {
-			add(notes, name, fmt.Sprintf("the driver has not confirmed %d of the addresses behind the leg (no NTF_OFFLOADED)", n))
+			all := 0
+			for _, e := range res.Have.FDB {
+				if e.Port == name {
+					all++
+				}
+			}
+			// Of all, a driver may have them and say nothing: rocker does.
+			add(notes, name, fmt.Sprintf("the driver has not confirmed %d of %d addresses behind the leg (no NTF_OFFLOADED)", n, all))
 		}
 		if !res.Done() {
 			err = fmt.Errorf("configure kernel bridges: %d operations failed, %d held back", len(res.Failed), len(res.Held))

@@ -234,17 +234,18 @@ func (r *reconciler) notNormal(s *wanted.Switch, bridge string) map[string]strin
 }
 
 // bridgeChips brings the kernel bridges to what assign has decided, when the datapaths have given up what is not theirs.
-// It reports whether a port was refused, so that the run is to be done again.
-func (r *reconciler) bridgeChips(plan *wanted.Plan, now time.Time) (again bool) {
+// It reports whether a port was refused, so that the run is to be done again, and whether one is to be asked for when
+// its bridge knows it.
+func (r *reconciler) bridgeChips(plan *wanted.Plan, now time.Time) (again, unasked bool) {
 	o := &r.offload
 	if o.chips == nil || o.broken != "" {
-		return false
+		return false, false
 	}
 	refused, notes, err := o.chips.Apply(o.now.Bridges)
 	bridged := map[string][]action.Port{}
 	for i := range plan.Bridges {
 		for _, ps := range plan.Bridges[i].Ports {
-			again = again || ps.No != 0 && o.asked[ps.Iface.Name]
+			unasked = unasked || ps.No != 0 && o.asked[ps.Iface.Name]
 			if ps.Bridged() && ps.No != 0 {
 				bridged[plan.Bridges[i].Name] = append(bridged[plan.Bridges[i].Name], action.Port(ps.No))
 			}
@@ -272,7 +273,7 @@ func (r *reconciler) bridgeChips(plan *wanted.Plan, now time.Time) (again bool) 
 			delete(o.macs, name)
 		}
 	}
-	return again
+	return again, unasked
 }
 
 // refuse leaves a port alone for some time. It reports whether that is new.

@@ -240,10 +240,14 @@ func (r *reconciler) reconcile(statistics bool) {
 	if len(plan.Before) > 0 {
 		r.failed("plan", fmt.Errorf("does not settle; still to do: %v", plan.Before))
 	}
-	if r.bridgeChips(plan, now) {
-		// Without the refused ports, and before anybody is told that all is done. Each time there are fewer.
+	refused, unasked := r.bridgeChips(plan, now)
+	if refused {
+		// Without these ports, and before anybody is told that all is done. Each time there are fewer.
 		r.reconcile(statistics)
 		return
+	}
+	if unasked {
+		r.Kick()
 	}
 	links := map[string]wanted.Link{}
 	for i := range plan.Bridges {

@@ -72,6 +72,8 @@ func TestStatus(t *testing.T) {
 
 	vsctl("add-br", "br0", "--", "add-port", "br0", "lan1", "tag=10", "--", "add-port", "br0", "lan2", "tag=10",
 		"--", "add-br", "br1", "--", "add-port", "br1", "lan3", "--", "add-port", "br1", "lan4", "--", "set-controller", "br0", m.ListenOpenFlow())
+	// Who has just added a port finds it standalone until its bridge's tables have been asked about it.
+	sh("timeout 30 sh -c 'until [ $(weir offload show | grep -c -e \": bridged\" -e \"Offloading not supported\") = 4 ]; do sleep 0.1; done' || { weir offload show; false; }")
 	for port, want := range map[string]string{
 		"lan1": "bridged", "lan2": "bridged",
 		"lan3": "Offloading not supported: the chip has one bridge, wchip-b", "lan4": "Offloading not supported: the chip has one bridge, wchip-b",
@@ -142,6 +144,7 @@ func TestStatus(t *testing.T) {
 
 	vsctl("add-br", "br0", "--", "add-port", "br0", "lan1", "tag=10", "--", "add-port", "br0", "lan2", "tag=20",
 		"--", "add-port", "br0", "lan3", "trunks=10,20,30", "--", "add-port", "br0", "lan4", "tag=20", "vlan_mode=native-untagged", "trunks=10,20")
+	sh("timeout 30 sh -c 'until [ $(weir offload show | grep -c \": bridged\") = 4 ]; do sleep 0.1; done' || { weir offload show; false; }")
 	for _, step := range []struct {
 		change []string
 		want   string

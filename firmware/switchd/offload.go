@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -51,6 +52,8 @@ type offload struct {
 	wait   time.Duration             // how long that was the last time; 0: all worked
 	broken string                    // why chips cannot be looked for; "": they can
 	asked  map[string]bool           // interfaces that the tables did not know in this run; true: nor before, so ask again soon
+	// known is what there was when chips could last be looked for; nil: never.
+	known map[string]chip.Port
 	// unready is why not all kernel bridges could be made.
 	unready error
 }
@@ -87,9 +90,13 @@ func (r *reconciler) assign(s *wanted.Switch, have *wanted.Present, now time.Tim
 	if err != nil {
 		r.failed("look for switch chips", err)
 		o.broken = reason(err)
-		return // all stays as it was
+		if o.known == nil {
+			return // all stays as it was before the start
+		}
+		ports = maps.Clone(o.known) // the tables may have changed, whatever else is the matter
+	} else {
+		o.broken, o.known = "", maps.Clone(ports)
 	}
-	o.broken = ""
 	r.chipPorts.Store(len(ports) > 0)
 	r.mayBridge(ports)
 	mtu := map[string]int{}
@@ -238,7 +245,7 @@ func (r *reconciler) notNormal(s *wanted.Switch, bridge string) map[string]strin
 // its bridge knows it.
 func (r *reconciler) bridgeChips(plan *wanted.Plan, now time.Time) (again, unasked bool) {
 	o := &r.offload
-	if o.chips == nil || o.broken != "" {
+	if o.chips == nil || o.known == nil {
 		return false, false
 	}
 	refused, notes, err := o.chips.Apply(o.now.Bridges)
@@ -309,6 +316,7 @@ func (r *reconciler) followMACs() {
 		if err != nil {
 			continue
 		}
+		ours = withInternal(ours, b)
 		ports := map[string]action.Port{}
 		for j := range b.Ports {
 			if ps := &b.Ports[j]; ps.No != 0 && ps.Bridged() {
@@ -335,6 +343,32 @@ func (r *reconciler) followMACs() {
 			}
 		}
 	}
+}
+
+// withInternal adds the addresses of a bridge's internal ports to its MAC table, the local port's among them, so that
+// the kernel's bridge knows them on the leg, heard or not. For it may have the very same address as a member's
+// own, which is what the local port's is by default (wanted.Make), and would keep for itself what is for it.
+func withInternal(es []fdb.Entry, b *wanted.BridgeState) []fdb.Entry {
+	for i := range b.Ports {
+		ps := &b.Ports[i]
+		if ps.No == 0 || ps.Iface.Type != wanted.Internal || ps.Device.Away {
+			continue
+		}
+		e := fdb.Entry{Port: action.Port(ps.No), Static: true}
+		if ps.Iface.Local {
+			e.Port = action.PortLocal
+		}
+		for _, x := range ps.Device.MAC {
+			e.MAC = e.MAC<<8 | uint64(x)
+		}
+		if ps.Port.VLAN.Mode != wanted.Trunk {
+			e.VLAN = ps.Port.VLAN.Tag
+		}
+		if !slices.ContainsFunc(es, func(o fdb.Entry) bool { return o.Key == e.Key }) {
+			es = append(es, e)
+		}
+	}
+	return es
 }
 
 // flushMACs makes the chips under a bridge forget ("": under all).

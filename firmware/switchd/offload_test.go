@@ -541,3 +541,49 @@ func TestTablesWithoutChips(t *testing.T) {
 	change()
 	<-b.kick
 }
+
+// TestOffloadBlind: when chips cannot be looked for, a rule still takes effect.
+func TestOffloadBlind(t *testing.T) {
+	b, c := chipBench(t)
+	b.set([]string{"br0", "netdev", "sw1", "sw2"})
+	b.reconcile(false)
+	b.reconcile(false)
+	c.broken = errors.New("no netlink")
+	for _, p := range b.plan.Bridges[0].Ports {
+		if p.Iface.Name == "sw2" {
+			addDrop(b, p.No)
+		}
+	}
+	b.reconcile(false)
+	if c.members() != "sw1 " || b.attached["sw2"].SendOnly || !b.attached["sw1"].SendOnly {
+		t.Errorf("members %q, attached %+v", c.members(), b.attached)
+	}
+}
+
+// TestInternalMACs: the kernel's bridge has the addresses of internal ports on the leg before they say a word: the
+// local port's is a member's own.
+func TestInternalMACs(t *testing.T) {
+	b, c := chipBench(t)
+	b.set([]string{"br0", "netdev", "sw1", "sw2"})
+	for range 3 {
+		b.reconcile(false)
+	}
+	var mac wanted.MAC
+	for _, p := range b.plan.Bridges[0].Ports {
+		if p.Iface.Local {
+			mac = p.Device.MAC
+		}
+	}
+	want := fmt.Sprintf("bridge fdb replace %v dev %s vlan 3071 master static", mac, c.now[0].Inner)
+	if mac == (wanted.MAC{}) || !slices.Equal(c.ops, []string{want}) {
+		t.Errorf("%q, want once %q", c.ops, want)
+	}
+	// A chip that claims to have heard it is not believed.
+	for i := range c.table {
+		c.table[i].Dev, c.table[i].Own = "sw1", false
+	}
+	b.followMACs()
+	if len(c.table) != 1 || c.table[0].Dev != c.now[0].Inner || !c.table[0].Own {
+		t.Errorf("the kernel has %+v", c.table)
+	}
+}

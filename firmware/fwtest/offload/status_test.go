@@ -41,22 +41,10 @@ func TestStatus(t *testing.T) {
 			t.Log("end of the console:\n" + m.Tail())
 		}
 	})
-	sh := func(command string) string {
-		t.Helper()
-		out, err := m.Output(ctx, command)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return out
-	}
-	vsctl := func(args ...string) string {
-		t.Helper()
-		out, err := m.Vsctl(ctx, args...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return out
-	}
+	r := &rig{T: t, ctx: ctx, m: m}
+	r.served()
+	sh, vsctl := func(command string) string { t.Helper(); return r.sh("%s", command) }, r.vsctl
+
 	noCounters := func(port string) {
 		t.Helper()
 		stats := vsctl("--timeout=30", "wait-until", "interface", port, "statistics:cpu_rx_packets>=0", "--", "get", "interface", port, "statistics")

@@ -158,6 +158,8 @@ func unfit(in *Input, b *wanted.Bridge, p *wanted.Port, c Port) string {
 		return "other_config:hw-offload-bridge is false"
 	case c.Refused != "":
 		return c.Refused
+	case b.ForwardBPDU: // a kernel bridge takes what is for bridges for itself
+		return "other_config:forward-bpdu is beyond the chip"
 	case p.Problem != "":
 		return p.Problem
 	case len(p.Interfaces) > 1:

@@ -77,6 +77,11 @@ bridge wchip-b01020304 for br0, leg wchip-i01020304-wchip-o01020304, untagged 30
 	if a.String() != want || !again.IsZero() {
 		t.Errorf("again %v,\n%swant\n%s", again, a, want)
 	}
+	in.Switch.Bridges[0].ForwardBPDU = true
+	if a, _ := Assign(in, new(Holds), t0); len(a.Bridges) != 0 || a.Ports[0].Reason != "other_config:forward-bpdu is beyond the chip" {
+		t.Errorf("forward-bpdu: %s", a)
+	}
+	in.Switch.Bridges[0].ForwardBPDU = false
 	in.Switch.NoChip = true
 	if a, _ := Assign(in, new(Holds), t0); len(a.Bridges) != 0 || a.Ports[0].Reason == "" {
 		t.Errorf("off:\n%v", a)

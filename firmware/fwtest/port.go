@@ -32,20 +32,27 @@ type Port struct {
 	received uint64
 	dropped  uint64
 	err      error
-	wake     chan struct{}
+	wake     chan struct{} // closed when frames have come or the wire has ended; nil: nobody waits
 }
 
 func newPort(name string, conn net.Conn) *Port {
-	p := &Port{Name: name, conn: conn, wake: make(chan struct{})}
+	p := &Port{Name: name, conn: conn}
 	go func() {
 		err := p.read()
 		p.mu.Lock()
 		p.err = fmt.Errorf("port %s: the wire ended: %w", name, err)
-		close(p.wake)
-		p.wake = make(chan struct{})
+		p.tell()
 		p.mu.Unlock()
 	}()
 	return p
+}
+
+// tell wakes those who wait. p.mu is held.
+func (p *Port) tell() {
+	if p.wake != nil {
+		close(p.wake)
+		p.wake = nil
+	}
 }
 
 func (p *Port) read() error {
@@ -70,8 +77,7 @@ func (p *Port) read() error {
 		} else {
 			p.dropped++
 		}
-		close(p.wake)
-		p.wake = make(chan struct{})
+		p.tell()
 		p.mu.Unlock()
 	}
 }
@@ -110,6 +116,9 @@ func (p *Port) Until(ctx context.Context, fits func([]byte) bool) (before [][]by
 		}
 		before = append(before, p.pending...)
 		p.pending = nil
+		if p.wake == nil {
+			p.wake = make(chan struct{})
+		}
 		wake, err := p.wake, p.err
 		p.mu.Unlock()
 		if err != nil {

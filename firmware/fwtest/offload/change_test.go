@@ -156,7 +156,7 @@ func TestKilledWhileProgramming(t *testing.T) {
 	in.waitShots(100)
 	both := []*network{n, n.with("lan1", settings{mode: access, tag: 20})}
 	var last *network
-	for i, after := range []string{"0", "0.005", "0.02"} {
+	for i, after := range []string{"0.004", "0.02"} {
 		to := both[(i+1)%2]
 		last = to
 		pid := strings.TrimSpace(r.sh("cat /var/run/openvswitch/ovs-vswitchd.pid"))

@@ -3,7 +3,6 @@
 package offload
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -169,9 +168,9 @@ func (r *rig) cpu() (frames int) {
 	return frames
 }
 
-// burst sends count frames at once and returns how many have arrived, and when the last did, once all have or none has
-// come for a second.
-func (r *rig) burst(from, to string, dst, src uint64, count int) (arrived int, took time.Duration) {
+// burst sends count frames, at most window of them under way, and returns how many have arrived, and when the last
+// did, once all have or none has come for a second.
+func (r *rig) burst(from, to string, dst, src uint64, count, window int) (arrived int, took time.Duration) {
 	r.Helper()
 	in, out := r.m.Port(from), r.m.Port(to)
 	out.Take()
@@ -179,27 +178,32 @@ func (r *rig) burst(from, to string, dst, src uint64, count int) (arrived int, t
 	for i := range frames {
 		frames[i] = frame{dst, src, 0, r.next()}.bytes(60)
 	}
+	before, _ := out.Received()
 	began := time.Now()
-	sent := make(chan error, 1)
-	go func() { sent <- in.Send(frames...) }()
-	for arrived < count {
-		ctx, cancel := context.WithTimeout(r.ctx, time.Second)
-		_, err := out.Expect(ctx, func(b []byte) bool { f, ok := parse(b); return ok && f.dst == dst })
-		cancel()
-		if err != nil {
-			break
+	for sent, seen := 0, 0; seen < count && time.Since(began) < took+time.Second; {
+		now, _ := out.Received()
+		if n := int(now - before); n > seen {
+			seen, took = n, time.Since(began)
 		}
-		arrived++
-		took = time.Since(began)
+		if n := min(window-(sent-seen), count-sent); n >= window/2 || n > 0 && sent+n == count {
+			if err := in.Send(frames[sent : sent+n]...); err != nil {
+				r.Fatal(err)
+			}
+			sent += n
+			continue
+		}
+		time.Sleep(50 * time.Microsecond) // the machine that is measured has the same processors
 	}
-	if err := <-sent; err != nil {
-		r.Fatal(err)
+	for _, b := range out.Take() {
+		if f, ok := parse(b); ok && f.dst == dst {
+			arrived++
+		}
 	}
 	return arrived, took
 }
 
 // known is two hosts of one VLAN that are known to the switch.
-func (r *rig) known(n *network) (a, b uint64) {
+func (r *rig) known() (a, b uint64) {
 	r.Helper()
 	halt := r.collect()
 	defer halt()
@@ -219,10 +223,10 @@ func TestKnownUnicast(t *testing.T) {
 	r := newRig(t)
 	n := base.on(chipPorts...)
 	r.configure(n)
-	a, b := r.known(n)
+	a, b := r.known()
 	const count = 10000
 	hits, cpu := r.hits(b, 10), r.cpu()
-	arrived, took := r.burst("lan1", "lan2", b, a, count)
+	arrived, took := r.burst("lan1", "lan2", b, a, count, count)
 	hits, cpu = r.hits(b, 10)-hits, r.cpu()-cpu
 	t.Logf("%d frames: %d arrived in %v, %d hits in the chip, %d seen by the processor", count, arrived, took.Round(time.Millisecond), hits, cpu)
 	if arrived != count || hits != count || cpu != 0 {
@@ -230,17 +234,19 @@ func TestKnownUnicast(t *testing.T) {
 	}
 }
 
-// TestRate: the chip forwards at least 20 times as many frames a second as the processor of the same machine.
+// TestRate: the chip forwards at least 20 times as many frames a second as the processor of the same machine, each
+// at the highest rate without loss (RFC 2544, 26.1).
 func TestRate(t *testing.T) {
 	r := newRig(t)
 	rate := func(count int) (best float64) {
-		a, b := r.known(nil)
-		for range 3 {
-			n, took := r.burst("lan1", "lan2", b, a, count)
-			if n == 0 {
-				t.Fatal("nothing arrived")
+		a, b := r.known()
+		for _, window := range []int{16, 64, 256, count, count} {
+			if n, took := r.burst("lan1", "lan2", b, a, count, window); n == count {
+				best = max(best, float64(n)/took.Seconds())
 			}
-			best = max(best, float64(n)/took.Seconds())
+		}
+		if best == 0 {
+			t.Fatal("frames are lost at any rate")
 		}
 		return best
 	}
@@ -248,14 +254,14 @@ func TestRate(t *testing.T) {
 	for range 3 { // what else the machine does may hit one of them
 		n := base.on(chipPorts...)
 		r.configure(n)
-		chip := rate(20000)
+		chip := rate(50000)
 		r.vsctl("set", "Open_vSwitch", ".", "other_config:hw-offload-bridge=false")
 		n = base.on()
 		r.ready(n)
-		cpu := rate(1000)
+		cpu := rate(3000)
 		r.vsctl("remove", "Open_vSwitch", ".", "other_config", "hw-offload-bridge")
 		ratio = max(ratio, chip/cpu)
-		t.Logf("the chip: %.0f frames/s, the processor: %.0f; %.1f times", chip, cpu, chip/cpu)
+		t.Logf("at best, the chip: %.0f frames/s, the processor: %.0f; %.1f times", chip, cpu, chip/cpu)
 		if ratio >= 20 {
 			return
 		}

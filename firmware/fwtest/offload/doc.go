@@ -7,6 +7,7 @@
 //   - model_test.go: who gets a frame and with which tag, by ovs-vswitchd.conf.db(5), with the chip's two documented
 //     differences; a twin that shares no code with Weir.
 //   - rig_test.go: the machine, frames with numbers, what arrived.
+//   - boot_test.go: nothing passes before the first configuration.
 //   - forward_test.go: frame matrices of bridged and standalone ports, known unicast, rate.
 //   - change_test.go: moves of a port between VLANs under traffic, the daemon killed while it flows and in the middle of
 //     programming, rules that demote a port.

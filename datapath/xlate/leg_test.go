@@ -217,6 +217,10 @@ func TestLegController(t *testing.T) {
 			t.Errorf("in %v, %v: %s, want %s", c.in, c.do, got, c.want)
 		}
 	}
+	// A packet that is received on a port of the chip, which happens when it changes hands.
+	if r := Translate(&In{Bridge: b, InPort: 1, Key: &k}); strings.Join(wires(t, r.Actions, 0), " ") != "3:0" {
+		t.Errorf("from a port of the chip: %v", r.Actions)
+	}
 	// A chip's address that is seen on another port moves there; the chip's word moves it back.
 	b.FDB.Hold(0, 5, 1, t0)
 	b.FDB.Learn(0, 5, 3, t0.Add(time.Second))

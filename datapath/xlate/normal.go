@@ -79,7 +79,7 @@ func (c *ctx) normal() {
 			switch {
 			case p == nil:
 				c.note(NodeWarn, "learned port is unknown, dropping")
-			case no == inNo || bundle != "" && p.Bundle == bundle || leg != nil && p.Leg == leg:
+			case no == inNo || bundle != "" && p.Bundle == bundle || leg != nil && p.Leg == leg || in != nil && in.Leg != nil && in.Leg == p.Leg && !c.packetOut:
 				c.note(NodeDetail, "learned port is input port, dropping")
 			case p.Leg != nil && (in == nil || in.Leg != p.Leg):
 				c.note(NodeDetail, "forwarding to learned port, through the chip")
@@ -95,7 +95,12 @@ func (c *ctx) normal() {
 	c.dep(DepFlood, 0)
 	// A packet that came from the chip has been to its ports; one that a controller sends
 	// as if it had come from one of them goes to the others singly.
+	// A packet of a port that joins the chip or leaves it just now has also been received here: the
+	// chip has done its part.
 	var done []*Leg
+	if in != nil && in.Leg != nil && !c.packetOut {
+		done = append(done, in.Leg)
+	}
 	if leg != nil {
 		done = append(done, leg)
 	}

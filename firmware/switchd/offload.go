@@ -258,7 +258,9 @@ func (r *reconciler) bridgeChips(plan *wanted.Plan, now time.Time) (again, unask
 			}
 		}
 	}
-	r.bridged.Store(&bridged)
+	if err == nil { // else members may be there still that the plan has not: barriers wait for these, too
+		r.bridged.Store(&bridged)
+	}
 	o.late = nil
 	if err == nil {
 		err = o.unready

@@ -42,6 +42,12 @@
 // of VLANs is small, and some drivers take a command for each. What is left out is said
 // (Bridge.Note).
 //
+// # What a chip does otherwise than NORMAL
+//
+// Frames to 01:80:c2:00:00:00 and to Cisco's 01:00:0c:cc:cc:cc are flooded between the ports of the chip, for the kernel's
+// bridge does so while it runs no STP; NORMAL drops them. The bridge sees 802.1Q tags alone: a frame whose outer tag is
+// 802.1ad's is one without tag there, and the tag within does not keep it from an access port.
+//
 // An access port of the chip takes frames with the tag of its own VLAN, which Open vSwitch drops there: the
 // chips have no way to tell. They are in that VLAN all the same. So it is with the VID of Bridge.Untagged on
 // a port of the chip whose PVID it is; on the leg such frames do not cross.

@@ -23,8 +23,8 @@ type control struct {
 }
 
 // configs turns a plan into what each tier is to be. Bridges of one tier can
-// be joined by patch ports.
-func configs(p *wanted.Plan, links map[string]wanted.Link, controls map[string]control, compat string) map[wanted.Kind]upcall.Config {
+// be joined by patch ports. Interfaces in under count as ports of a chip whatever the plan says.
+func configs(p *wanted.Plan, links map[string]wanted.Link, under map[string]bool, controls map[string]control, compat string) map[wanted.Kind]upcall.Config {
 	all := map[wanted.Kind]upcall.Config{}
 	for i := range p.Bridges {
 		b := &p.Bridges[i]
@@ -46,7 +46,7 @@ func configs(p *wanted.Plan, links map[string]wanted.Link, controls map[string]c
 		for j := range b.Ports {
 			if ps := &b.Ports[j]; ps.No != 0 {
 				pc := portConfig(ps, links[ps.Iface.Name])
-				if ps.Bridged() && len(b.Legs) > 0 {
+				if (ps.Bridged() || under[ps.Iface.Name]) && len(b.Legs) > 0 {
 					pc.Leg = upcall.MinLeg
 				}
 				cfg.Ports = append(cfg.Ports, pc)

@@ -196,6 +196,31 @@ func (o *offload) tell(have *wanted.Present) {
 	}
 }
 
+// underChips returns the interfaces that the last run has left to a chip.
+func (r *reconciler) underChips() map[string]bool {
+	m := map[string]bool{}
+	for i := range r.plan.Bridges {
+		for j := range r.plan.Bridges[i].Ports {
+			if ps := &r.plan.Bridges[i].Ports[j]; ps.Bridged() {
+				m[ps.Iface.Name] = true
+			}
+		}
+	}
+	return m
+}
+
+// joins reports whether a plan gives a chip ports that were not among those.
+func (r *reconciler) joins(plan *wanted.Plan, was map[string]bool) bool {
+	for i := range plan.Bridges {
+		for j := range plan.Bridges[i].Ports {
+			if ps := &plan.Bridges[i].Ports[j]; ps.Bridged() && !was[ps.Iface.Name] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // mayBridge makes barriers wait for the run that begins, about ports that it may let a chip have: the
 // tables can change when they have been asked.
 func (r *reconciler) mayBridge(ports map[string]chip.Port) {

@@ -34,7 +34,8 @@ type benchChips struct {
 	counts map[string]counters.Counters
 
 	prepare  func([]chip.Bridge) error
-	joined   map[string]bool // members, ever
+	apply    func([]chip.Bridge) // before anything of it is done
+	joined   map[string]bool     // members, ever
 	refusals int
 	fails    error
 }
@@ -71,6 +72,9 @@ func (c *benchChips) Prepare(want []chip.Bridge) error {
 }
 
 func (c *benchChips) Apply(want []chip.Bridge) (refused, notes map[string]string, err error) {
+	if c.apply != nil {
+		c.apply(want)
+	}
 	c.now, refused, notes = nil, map[string]string{}, map[string]string{}
 	if c.joined == nil {
 		c.joined = map[string]bool{}

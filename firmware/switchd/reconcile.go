@@ -240,15 +240,6 @@ func (r *reconciler) reconcile(statistics bool) {
 	if len(plan.Before) > 0 {
 		r.failed("plan", fmt.Errorf("does not settle; still to do: %v", plan.Before))
 	}
-	refused, unasked := r.bridgeChips(plan, now)
-	if refused {
-		// Without these ports, and before anybody is told that all is done. Each time there are fewer.
-		r.reconcile(statistics)
-		return
-	}
-	if unasked {
-		r.Kick()
-	}
 	links := map[string]wanted.Link{}
 	for i := range plan.Bridges {
 		for j := range plan.Bridges[i].Ports {
@@ -261,7 +252,20 @@ func (r *reconciler) reconcile(statistics bool) {
 			}
 		}
 	}
-	r.configure(plan, links, now)
+	if was := r.underChips(); r.joins(plan, was) {
+		// Before the kernel has a port: else what it floods comes back by the leg, and leaves by that port again.
+		r.configure(plan, links, was, now)
+	}
+	refused, unasked := r.bridgeChips(plan, now)
+	if refused {
+		// Without these ports, and before anybody is told that all is done. Each time there are fewer.
+		r.reconcile(statistics)
+		return
+	}
+	if unasked {
+		r.Kick()
+	}
+	r.configure(plan, links, nil, now)
 	for _, o := range plan.After {
 		_ = r.perform(o) // it is in the log, and the next run tries again
 	}
@@ -286,8 +290,9 @@ func (r *reconciler) claim(s *wanted.Switch) {
 }
 
 // configure gives every tier its bridges.
-func (r *reconciler) configure(plan *wanted.Plan, links map[string]wanted.Link, now time.Time) {
-	all := configs(plan, links, r.bridges.controls(plan, now), r.about.OVSVersion)
+// Interfaces in under are taken for ports of a chip even if the plan does not say so.
+func (r *reconciler) configure(plan *wanted.Plan, links map[string]wanted.Link, under map[string]bool, now time.Time) {
+	all := configs(plan, links, under, r.bridges.controls(plan, now), r.about.OVSVersion)
 	for _, k := range slices.Sorted(maps.Keys(r.tiers)) {
 		if err := r.tiers[k].sw.Apply(all[k], now); err != nil {
 			r.failed(fmt.Sprintf("configure the %v datapath", k), err)

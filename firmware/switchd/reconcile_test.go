@@ -310,7 +310,7 @@ func TestReconcileLimits(t *testing.T) {
 		ID: ovsdb.UUID{1}, OtherConfig: map[string]string{"max-idle": "1500", "flow-limit": "77"},
 		Bridges: []wanted.BridgeRow{{ID: ovsdb.UUID{2}, Name: "br0"}},
 	}), &wanted.Present{}, &wanted.Book{})
-	c := configs(p, nil, nil, "")[wanted.BPF]
+	c := configs(p, nil, nil, nil, "")[wanted.BPF]
 	if c.MaxIdle != 1500*time.Millisecond || c.FlowLimit != 77 {
 		t.Errorf("max-idle %v, flow-limit %d", c.MaxIdle, c.FlowLimit)
 	}

@@ -164,6 +164,12 @@ type (
 	Note struct{ Data []byte }
 	// Clone runs Actions on a copy of packet and state.
 	Clone struct{ Actions List }
+	// CheckPktLarger sets the bit Dst to whether the packet is longer than Len bytes, for what stands
+	// behind it in its list and what that executes (NXAST_CHECK_PKT_LARGER).
+	CheckPktLarger struct {
+		Dst flow.Subfield // 1 bit
+		Len uint16        // with the Ethernet header, without FCS
+	}
 	// Exit ends the pipeline for this packet, the action set included.
 	Exit struct{}
 )
@@ -200,3 +206,5 @@ func (Conjunction) action() {}
 func (Note) action()        {}
 func (Clone) action()       {}
 func (Exit) action()        {}
+
+func (CheckPktLarger) action() {}

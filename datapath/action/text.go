@@ -214,6 +214,8 @@ func extensionText(a Action, ports flow.PortNames) string {
 		return "clone(" + a.Actions.Text(ports) + ")"
 	case Exit:
 		return "exit"
+	case CheckPktLarger:
+		return fmt.Sprintf("check_pkt_larger(%d)->%v", a.Len, a.Dst)
 	case Learn:
 		return learnText(a, ports)
 	case FinTimeout:

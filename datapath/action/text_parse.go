@@ -117,6 +117,8 @@ func words(s string) (ws []word, err error) {
 		switch {
 		case i < 0:
 			ws = append(ws, word{name: w})
+		case w[i] == '(' && lower(w[:i]) == "check_pkt_larger": // the only one that goes on behind its parenthesis
+			ws = append(ws, word{w[:i], w[i+1:], true})
 		case w[i] == '(':
 			if !strings.HasSuffix(w, ")") {
 				return nil, fmt.Errorf("%s: no closing parenthesis", w)

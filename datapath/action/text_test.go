@@ -28,6 +28,7 @@ func TestText(t *testing.T) {
 		{"normal:1,strip_vlan:3", "NORMAL,strip_vlan"}, // arguments too many have no effect
 		{"note:1122", "note:11.22.00.00.00.00"},
 		{"clear_actions,write_actions(set_field:5->tcp_dst)", "clear_actions,write_actions(set_field:5->tcp_dst)"},
+		{"CHECK_PKT_LARGER:0x10->in_port[3],clone(check_pkt_larger(1514)->reg0[0],2)", "check_pkt_larger(16)->NXM_OF_IN_PORT[3],clone(check_pkt_larger(1514)->NXM_NX_REG0[0],output:2)"},
 	} {
 		in, err := Parse(row.in)
 		if err != nil || in.String() != row.out {
@@ -42,7 +43,8 @@ func TestParseErrors(t *testing.T) {
 		"goto_table:256", "goto_table", "clone(1", "clone(goto_table:1)", "write_actions(meter:1)", "set_field:1", "set_field:1->foo",
 		"set_field:1->nw_proto", "load:1->NXM_NX_REG0[", "load:2->NXM_NX_REG0[0]", "move:reg0->reg1[0..3]", "conjunction(1,3/2)",
 		"conjunction(1,1/1)", "resubmit(1,2,3)", "resubmit:", "resubmit(in_port,)", "goto_table:7,meter:3", "1,meter:3", "goto_table:7,1", "write_actions(1),clear_actions", "enqueue:1", "output(port=1,max_len=13)", "note:1", "set_tunnel:x",
-		"mod_nw_src:1.2.3.4/8", "mod_nw_tos:3", "controller(foo=1)", "note:1.2",
+		"mod_nw_src:1.2.3.4/8", "check_pkt_larger", "check_pkt_larger(100)", "check_pkt_larger(65536)->reg0[1]", "check_pkt_larger()->reg0[1]",
+		"check_pkt_larger(1)->", "check_pkt_larger(1)->reg0", "check_pkt_larger(1)->reg0[32]", "check_pkt_larger(1)->eth_type[0]", "mod_nw_tos:3", "controller(foo=1)", "note:1.2",
 	} {
 		if in, err := Parse(s); err == nil {
 			t.Errorf("%q is read as %q", s, in.String())

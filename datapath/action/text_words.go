@@ -16,6 +16,7 @@ var argumentWords = []string{
 	"output", "enqueue", "group", "set_queue", "push_vlan", "mod_vlan_vid", "set_vlan_vid", "mod_vlan_pcp", "set_vlan_pcp",
 	"push_mpls", "pop_mpls", "mod_nw_ttl", "set_mpls_ttl", "dec_ttl", "set_field", "load", "move", "controller", "resubmit",
 	"push", "pop", "conjunction", "note", "clone", "learn", "fin_timeout",
+	"check_pkt_larger",
 }
 
 // argument reads an action with arguments of its own; ok is false if w is none.
@@ -90,6 +91,8 @@ func (p *parser) argument(w word) (a Action, ok bool, err error) {
 		var s flow.Subfield
 		s, err = writable(w.arg)
 		a = StackPop{s}
+	case "check_pkt_larger":
+		a, err = parseCheckPktLarger(w)
 	case "conjunction":
 		a, err = parseConjunction(w)
 	case "note":
@@ -213,6 +216,33 @@ func writable(s string) (flow.Subfield, error) {
 		err = flow.Textf("actions are invalid with specified match (OFPBAC_BAD_SET_ARGUMENT)")
 	}
 	return sf, err
+}
+
+// parseCheckPktLarger reads check_pkt_larger(1514)->reg0[0].
+func parseCheckPktLarger(w word) (Action, error) {
+	end := "->"
+	if w.paren {
+		end = ")->"
+	}
+	n, dst, ok := strings.Cut(w.arg, end)
+	switch {
+	case !ok:
+		return nil, flow.Textf("%s: missing `->'", strings.TrimSuffix(n, ")"))
+	case dst == "":
+		return nil, flow.Textf("%s: missing field name following `->'", w.arg)
+	}
+	size, err := strconv.ParseUint(n, 0, 16)
+	if err != nil {
+		return nil, flow.Textf("invalid (null) \"%s\"", n) // in the stock program's words
+	}
+	s, err := subfield(dst)
+	if err == nil && s.N != 1 {
+		err = flow.Textf("Only 1-bit destination field is allowed")
+	}
+	if err == nil {
+		s, err = writable(dst)
+	}
+	return CheckPktLarger{s, uint16(size)}, err
 }
 
 func parseSetField(w word) (Action, error) {

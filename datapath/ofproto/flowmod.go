@@ -372,6 +372,10 @@ func (b *Bridge) checkList(l action.List) (err error) {
 			if !a.Src.Valid() {
 				err = ofp.BACBadArgument
 			}
+		case action.CheckPktLarger:
+			if !a.Dst.Valid() || a.Dst.N != 1 || !a.Dst.Field.Info().Writable {
+				err = ofp.BACBadArgument
+			}
 		case action.StackPop:
 			if !a.Dst.Valid() || !a.Dst.Field.Info().Writable {
 				err = ofp.BACBadArgument

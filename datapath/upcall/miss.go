@@ -131,10 +131,26 @@ func (s *Switch) resume(xs []dpif.Execution, in dpif.Port, f *xlate.Frozen, p dp
 		return xs
 	}
 	name := f.Bridge().Name
-	if r := s.translateOnce(name, &xlate.In{Key: &k, MaxVLANs: s.opt.MaxVLANs, Resume: f, Priority: s.opt.Priority}, len(p.Data), s.opt.Now()); r != nil {
+	if r := s.translateOnce(name, &xlate.In{Key: &k, MaxVLANs: s.opt.MaxVLANs, Resume: f, Len: segmentLen(&p, &l), Priority: s.opt.Priority}, len(p.Data), s.opt.Now()); r != nil {
 		xs = s.execution(xs, in, p, mark, r.Actions, r.PacketIns)
 	}
 	return xs
+}
+
+// segmentLen returns how long p is or, if it is a train, the longest of what it is cut into, as the kernel's
+// skb_gso_validate_mac_len has it.
+func segmentLen(p *dpif.Packet, l *packet.Layers) int {
+	if p.GSO.Size == 0 || l.L4 == 0 {
+		return len(p.Data)
+	}
+	head := l.L4 + 8 // UDP (RFC 768)
+	if l.Proto == flow.ProtoTCP {
+		if len(p.Data) < l.L4+20 {
+			return len(p.Data)
+		}
+		head = l.L4 + int(p.Data[l.L4+12]>>4)*4 // data offset (RFC 9293, 3.1)
+	}
+	return min(len(p.Data), head+int(p.GSO.Size))
 }
 
 // translateOnce translates a packet of n bytes that makes no megaflow: it learns and counts what there is to
@@ -315,7 +331,7 @@ func (s *Switch) packetOut(name string, m *openflow.PacketOut, now time.Time) {
 		return
 	}
 	s.mu.RUnlock()
-	x := &xlate.In{InPort: m.InPort, Key: &k, MaxVLANs: s.opt.MaxVLANs, Actions: m.Actions, PacketOut: true, Priority: s.opt.Priority}
+	x := &xlate.In{InPort: m.InPort, Key: &k, Len: len(m.Data), MaxVLANs: s.opt.MaxVLANs, Actions: m.Actions, PacketOut: true, Priority: s.opt.Priority}
 	if r := s.translateOnce(name, x, len(m.Data), now); r != nil {
 		// The packet belongs to the message.
 		s.execute(s.execution(nil, in, dpif.Packet{Data: slices.Clone(m.Data)}, 0, r.Actions, r.PacketIns))

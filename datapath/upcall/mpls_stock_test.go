@@ -36,6 +36,7 @@ type wire struct {
 	dir string // of our OpenFlow socket
 	mu  sync.Mutex
 	seq uint32
+	v   string   // the version of OpenFlow for flows; "": as ovs-ofctl likes
 	at  [5]int64 // bytes read of each port's file
 }
 
@@ -84,6 +85,9 @@ const marker = 0x9999
 func (w *wire) flows(lines []string) (kept []string) {
 	w.t.Helper()
 	ofctl := func(dir string, args ...string) error {
+		if w.v != "" {
+			args = append([]string{"-O", w.v}, args...)
+		}
 		c := exec.Command("ovs-ofctl", args...)
 		c.Env = append(os.Environ(), "OVS_RUNDIR="+dir)
 		out, err := c.CombinedOutput()

@@ -62,7 +62,7 @@ func (s *Switch) traceIn(r *trace.Request) (*xlate.In, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &xlate.In{Bridge: b.x, InPort: action.Port(k.InPort()), Key: k, MaxVLANs: s.opt.MaxVLANs, Priority: s.opt.Priority, Trace: true}, nil
+		return &xlate.In{Bridge: b.x, InPort: action.Port(k.InPort()), Key: k, MaxVLANs: s.opt.MaxVLANs, Len: len(r.Packet), Priority: s.opt.Priority, Trace: true}, nil
 	}
 	k, err := r.DatapathKey(func(name string) (uint32, bool) {
 		if n, err := strconv.ParseUint(name, 0, 16); err == nil {
@@ -82,5 +82,5 @@ func (s *Switch) traceIn(r *trace.Request) (*xlate.In, error) {
 	if p == nil {
 		return nil, fmt.Errorf("port %d of the datapath: %w", k.U64(flow.FieldInPort), dpif.ErrNotExist)
 	}
-	return &xlate.In{Bridge: p.Bridge, InPort: p.No, Key: k, MaxVLANs: s.opt.MaxVLANs, Priority: s.opt.Priority, Trace: true}, nil
+	return &xlate.In{Bridge: p.Bridge, InPort: p.No, Key: k, MaxVLANs: s.opt.MaxVLANs, Len: len(r.Packet), Priority: s.opt.Priority, Trace: true}, nil
 }

@@ -23,6 +23,16 @@ func (c *ctx) actions(l action.List) bool {
 		if c.tr != nil {
 			c.note(NodeAction, action.List{a}.String())
 		}
+		if check, ok := a.(action.CheckPktLarger); ok {
+			if c.len == 0 {
+				c.note(NodeDetail, "the length decides: each packet is translated by itself from here on")
+				c.apart = true
+				c.keep(action.Instructions{Apply: l[i:]})
+				return false
+			}
+			c.checkLen(check)
+			continue
+		}
 		more := c.action(a)
 		if c.frozen != nil {
 			c.keep(action.Instructions{Apply: l[i+1:]})
@@ -283,10 +293,12 @@ func (c *ctx) clone(l action.List) {
 	s := c.save()
 	// The copy must not write into what the original gets back.
 	c.stack = c.stack[:len(c.stack):len(c.stack)]
+	checked := c.checked
 	c.actions(l)
 	c.actionSet()
 	c.freeze()
 	c.restore(&s)
+	c.checked = checked
 }
 
 // patch takes the packet into the bridge of peer.

@@ -85,6 +85,16 @@
 //   - What is left of a list of actions when a packet has to be parsed again (below) is one list: what
 //     ends one of its lists early ends all.
 //
+// # Length
+//
+// What depends on the packet's length (check_pkt_larger) is not for a megaflow. A translation that
+// knows the length (In.Len) goes on; another is frozen there as below, and each packet's rest is
+// translated by itself, with the length that it then has. (The stock switch has a datapath action with two branches.) As
+// in the stock switch the outcome is for what is left of its rule, the action set included, and whoever
+// resubmitted there goes on with the state before. What the stock switch (3.1) gets wrong ours does not follow:
+// a set that was written before is executed twice if the packet is larger; a bit of a header
+// that the packet brought is not written; an exit on one side ends whoever resubmitted on both.
+//
 // # Headers under labels
 //
 // What comes out from under the last MPLS label is not in the key, which ends there. Who looks at it stops

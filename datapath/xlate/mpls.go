@@ -306,6 +306,10 @@ func (c *ctx) needsHidden(a action.Action) bool {
 		if deep(a.Src.Field) || deep(a.Dst.Field) {
 			return true
 		}
+	case action.CheckPktLarger:
+		if deep(a.Dst.Field) {
+			return true
+		}
 	case action.StackPush:
 		if deep(a.Src.Field) {
 			return true
@@ -334,6 +338,7 @@ type Frozen struct {
 	resubmits int
 	resumes   int
 	packetOut bool
+	apart     bool // what ends one of frames early does not end the others
 }
 
 // MaxResumes is how many times a translation can be frozen, as the stock switch's userspace
@@ -358,7 +363,7 @@ func (f *Frozen) Equal(g *Frozen) bool {
 		return f == g
 	}
 	return f.bridge == g.bridge && f.flow == g.flow && f.setRule == g.setRule && f.priority == g.priority &&
-		f.resubmits == g.resubmits && f.resumes == g.resumes && f.packetOut == g.packetOut &&
+		f.resubmits == g.resubmits && f.resumes == g.resumes && f.packetOut == g.packetOut && f.apart == g.apart &&
 		slices.Equal(f.stack, g.stack) && slices.EqualFunc(f.frames, g.frames, func(a, b frame) bool {
 		return a.table == b.table && a.rule == b.rule && a.inSet == b.inSet && a.inBucket == b.inBucket && a.enter == b.enter &&
 			reflect.DeepEqual(a.instr, b.instr)
@@ -377,7 +382,7 @@ func (c *ctx) keep(in action.Instructions) {
 // a bucket) if what is left of it must wait, and hands that to the datapath.
 func (c *ctx) freeze() {
 	if c.frozen == nil || c.err != nil {
-		c.frozen = nil
+		c.frozen, c.apart = nil, false
 		return
 	}
 	if c.resumes >= MaxResumes {
@@ -389,11 +394,12 @@ func (c *ctx) freeze() {
 	f := &Frozen{
 		bridge: c.br, flow: c.flow, frames: c.frozen, set: c.set, setRule: c.rule, stack: c.stack, stackSize: c.stackSize,
 		priority: c.flow.U64(flow.FieldSkbPriority), resubmits: c.resubmits, resumes: c.resumes + 1, packetOut: c.packetOut,
+		apart: c.apart,
 	}
 	for i := range f.flow {
 		f.flow[i] &= constant[i] | inPortMask[i]
 	}
-	c.frozen, c.set = nil, nil
+	c.frozen, c.apart, c.set = nil, false, nil
 	c.emit(dpif.Userspace{Arg: uint32(len(c.res.PacketIns)), Meter: c.meterOf(ofproto.MeterSlowpath)})
 	c.res.PacketIns = append(c.res.PacketIns, PacketIn{Bridge: c.br, Resume: f})
 }
@@ -411,11 +417,12 @@ func (c *ctx) thaw(f *Frozen) {
 			if c.mayReceive(c.inPort()) {
 				setRule = c.tableAction(c.inPort(), 0, true, true)
 			}
-		} else if !c.instructions(&fr.instr) && c.frozen == nil {
+		} else if !c.ruleInstructions(&fr.instr) && c.frozen == nil && !f.apart {
 			break // the stock switch has made one list of all of this
 		}
 		if c.frozen != nil {
 			c.frozen = append(c.frozen, f.frames[i+1:]...)
+			c.apart = c.apart || f.apart
 			break
 		}
 		if c.exit || c.err != nil {

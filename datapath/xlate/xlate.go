@@ -120,6 +120,9 @@ type In struct {
 	// MaxVLANs is how many tags the datapath parses; 0: 1. With 1 the second never
 	// counts.
 	MaxVLANs int
+	// Len is the packet's length in bytes as datapaths count it, of a train that of its segments; 0: not known. A translation
+	// that depends on it is right for this packet only; without it, it is frozen where it does.
+	Len int
 	// Actions, if PacketOut, are executed in place of table 0.
 	Actions   action.List
 	PacketOut bool
@@ -158,9 +161,12 @@ type ctx struct {
 	baseLabels []label
 	hidden     bool    // the packet's network header came out from under a label
 	frozen     []frame // not nil: the translation waits, and this is left to do
+	apart      bool    // frozen is by check_pkt_larger: Frozen.apart
 	resumes    int     // how often it has waited
 	priority   func(queue uint32) uint32
 
+	len       int    // In.Len less heads(); 0: not known
+	checked   *saved // the state before the rule's first check_pkt_larger, which comes back behind the rule
 	table     uint8
 	rule      *ofproto.Rule
 	depth     int
@@ -263,6 +269,9 @@ func (c *ctx) start(in *In, r *Result) {
 	c.wc.Set(flow.FieldVLANTCI, flow.U128{Lo: flow.VLANPresent})
 	c.startTags()
 	c.startLabels()
+	if in.Len > 0 {
+		c.len = in.Len - c.heads()
+	}
 	if in.Trace {
 		r.Trace = &Trace{Start: c.flow}
 		c.tr = &tracer{list: &r.Trace.Nodes, learned: in.Learned}
@@ -395,7 +404,7 @@ func (c *ctx) tableAction(inPort action.Port, tab uint8, miss, deepens bool) *of
 			c.depth++
 		}
 		c.rule = r
-		c.instructions(r.Instr)
+		c.ruleInstructions(r.Instr)
 		if deepens {
 			c.depth--
 		}

@@ -202,6 +202,23 @@ func readStack(pop bool) func(*ctx, *ofp.Reader) action.Action {
 	}
 }
 
+// readCheckPktLarger reads NXAST_CHECK_PKT_LARGER: length, bit, header of the bit's field, zeros.
+func readCheckPktLarger(_ *ctx, r *ofp.Reader) action.Action {
+	n, ofs := r.U16(), r.U16()
+	f, bits := oxm.DecodeHeader(r, ofp.BMCBadField)
+	if r.Err() != nil {
+		return nil
+	}
+	r.Zero(r.Len(), ofp.NXBRCMustBeZero)
+	if int(ofs) >= bits {
+		r.Failf(ofp.BACBadSetLen, "bit %d of %s", ofs, f)
+	}
+	if !f.Info().Writable {
+		r.Failf(ofp.BACBadSetArgument, "%s cannot be set", f)
+	}
+	return action.CheckPktLarger{Dst: wireSubfield(f, ofs, 1), Len: n}
+}
+
 func readConjunction(_ *ctx, r *ofp.Reader) action.Action {
 	a := action.Conjunction{Clause: r.U8(), Clauses: r.U8(), ID: r.U32()}
 	if r.Err() == nil && (a.Clauses < 2 || a.Clauses > 64 || a.Clause >= a.Clauses) {

@@ -231,6 +231,8 @@ func (e *encoder) extension(a action.Action) {
 			c := *e // what a clone does to the tag ends with it
 			c.list(a.Actions)
 		})
+	case action.CheckPktLarger:
+		e.nx(49, 24, func() { w.U16(a.Len); w.U16(wireOfs(a.Dst)); oxm.AppendHeader(w, a.Dst, oxm.NXM) })
 	case action.Exit:
 		e.nx(17, 16, nil)
 	case action.Learn:

@@ -130,7 +130,7 @@ func inActionSet(a action.Action) bool {
 	switch a.(type) {
 	case action.Controller, action.Enqueue, action.Exit, action.Conjunction, action.Note,
 		action.OutputReg, action.PopQueue, action.StackPush, action.StackPop,
-		action.Clone, action.Meter, action.Learn, action.FinTimeout:
+		action.Clone, action.Meter, action.Learn, action.FinTimeout, action.CheckPktLarger:
 		return false
 	}
 	return true

@@ -153,6 +153,7 @@ func niciraActions() map[uint16]decoder {
 		42: {min: 16, read: readClone},
 		44: {size: 16, read: readResubmitTable(true)},
 		45: {min: 40, read: readLearn2},
+		49: {min: 24, read: readCheckPktLarger},
 	}
 }
 

@@ -59,7 +59,6 @@ func TestStockCheckPktLarger(t *testing.T) {
 		"table=0,actions=check_pkt_larger(100)->reg0[0],push_vlan:0x8100,check_pkt_larger(104)->NXM_OF_VLAN_TCI[3],output:2",
 		"table=0,actions=check_pkt_larger(98)->reg0[0],write_actions(output:4),goto_table:2",
 		"table=0,actions=write_actions(output:4),goto_table:1\ntable=1,actions=check_pkt_larger(100)->reg0[0],resubmit(,2)",
-		"table=0,actions=resubmit(,1),mod_dl_src:02:00:00:00:00:77,output:3\ntable=1,actions=write_actions(output:4),goto_table:3\ntable=3,actions=check_pkt_larger(100)->reg0[0],resubmit(,2)",
 		"table=0,ip,actions=push_mpls:0x8847,check_pkt_larger(100)->OXM_OF_MPLS_LABEL[0],output:2",
 		"table=0,ip,actions=check_pkt_larger(65535)->reg0[0],resubmit(,2)",
 		"table=0,ip,actions=check_pkt_larger(0)->reg0[0],resubmit(,2)",

@@ -184,13 +184,9 @@ func userspace(arg uint32, pis []xlate.PacketIn) string {
 	if p.Resume != nil {
 		return fmt.Sprintf("recirc(%#x)", arg+1)
 	}
-	cookie := uint64(0)
-	if p.Rule != nil {
-		cookie = p.Rule.Cookie
-	}
 	c := "0"
-	if cookie != 0 {
-		c = fmt.Sprintf("%#x", cookie)
+	if p.Cookie != 0 && p.Cookie != ^uint64(0) {
+		c = fmt.Sprintf("%#x", p.Cookie)
 	}
 	return fmt.Sprintf("userspace(pid=0,controller(reason=%d,dont_send=0,continuation=0,recirc_id=0,rule_cookie=%s,controller_id=%d,max_len=%d))",
 		p.Reason, c, p.Controller, p.MaxLen)

@@ -156,7 +156,9 @@ func (s *Switch) serve(b *batch, now time.Time) {
 	if locked {
 		s.mu.Unlock()
 	}
-	s.owe(led, now)
+	if s.owe(led, now) {
+		s.settle(false)
+	}
 }
 
 // result is what is done with the packet.

@@ -186,20 +186,18 @@ func (s *Switch) translateOnce(name string, x *xlate.In, n int, now time.Time) *
 	s.mu.Lock()
 	s.creditOnce(r, n, now)
 	s.mu.Unlock()
-	s.owe(owed(nil, r, x.Key, now), now)
+	if s.owe(owed(nil, r, x.Key, now), now) {
+		s.settle(false)
+	}
 	return r
 }
 
 // packetIn queues a packet for the controllers.
 func (s *Switch) packetIn(in dpif.Port, pi *xlate.PacketIn, data []byte) {
-	cookie := ^uint64(0)
-	if pi.Rule != nil {
-		cookie = pi.Rule.Cookie
-	}
 	s.pins.put(in, Async{
 		Bridge: pi.Bridge.Name, Controller: pi.Controller, MaxLen: pi.MaxLen,
 		Msg: &openflow.PacketIn{
-			BufferID: openflow.NoBuffer, TotalLen: len(data), Reason: pi.Reason, Table: pi.Table, Cookie: cookie,
+			BufferID: openflow.NoBuffer, TotalLen: len(data), Reason: pi.Reason, Table: pi.Table, Cookie: pi.Cookie,
 			Metadata: pi.Metadata, Data: slices.Clone(data), Userdata: pi.Userdata,
 		},
 	}, len(data))

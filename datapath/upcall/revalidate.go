@@ -318,7 +318,7 @@ func (s *Switch) revalidateOne(b *batch, f *megaflow, now time.Time, led *ledger
 }
 
 func equalPI(a, b xlate.PacketIn) bool {
-	return a.Bridge == b.Bridge && a.Rule == b.Rule && a.Table == b.Table && a.Reason == b.Reason &&
+	return a.Bridge == b.Bridge && a.Cookie == b.Cookie && a.Table == b.Table && a.Reason == b.Reason &&
 		a.MaxLen == b.MaxLen && a.Controller == b.Controller && string(a.Userdata) == string(b.Userdata) && a.Metadata == b.Metadata &&
 		a.Resume.Equal(b.Resume)
 }
@@ -351,6 +351,7 @@ func (s *Switch) deleteFlow(f *megaflow, now time.Time, led *ledger) {
 func (s *Switch) Flush() {
 	now := s.opt.Now()
 	fs := s.ix.snapshot()
+	taught := false
 	for len(fs) > 0 {
 		n := min(len(fs), chunk)
 		var led ledger
@@ -362,8 +363,11 @@ func (s *Switch) Flush() {
 		}
 		led.credit()
 		s.mu.Unlock()
-		s.owe(led, now)
+		taught = s.owe(led, now) || taught
 		fs = fs[n:]
+	}
+	if taught {
+		s.settle(false)
 	}
 }
 

@@ -354,8 +354,11 @@ func (c *ctx) resubmit(a action.Resubmit) {
 func (c *ctx) controller(a action.Controller) {
 	c.commit()
 	pi := PacketIn{
-		Bridge: c.br, Rule: c.rule, Table: c.table, Reason: openflow.PacketInReason(a.Reason),
+		Bridge: c.br, Cookie: ^uint64(0), Table: c.table, Reason: openflow.PacketInReason(a.Reason),
 		MaxLen: a.MaxLen, Controller: a.ID, Userdata: a.Userdata,
+	}
+	if c.rule != nil {
+		pi.Cookie = c.rule.Cookie
 	}
 	if pi.Reason == openflow.ReasonAction && c.rule != nil && c.rule.TableMiss() {
 		pi.Reason = openflow.ReasonExplicitMiss

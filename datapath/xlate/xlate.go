@@ -77,7 +77,7 @@ type Learn struct {
 // with its index as Arg means.
 type PacketIn struct {
 	Bridge     *Bridge
-	Rule       *ofproto.Rule // nil: none; the cookie is then all ones
+	Cookie     uint64 // of the rule, as it was when this was translated; all ones: there is none
 	Table      uint8
 	Reason     openflow.PacketInReason
 	MaxLen     uint16

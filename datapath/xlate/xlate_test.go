@@ -416,12 +416,8 @@ func perform(r *Result, k flow.Key) (out []string) {
 			}
 		case dpif.Userspace:
 			pi := &r.PacketIns[a.Arg]
-			cookie := ^uint64(0)
-			if pi.Rule != nil {
-				cookie = pi.Rule.Cookie
-			}
 			out = append(out, fmt.Sprintf("packet-in %s table %d cookie %x reason %d in %d reg0 %x metadata %x:%s",
-				pi.Bridge.Name, pi.Table, cookie, pi.Reason, pi.Metadata.Key.InPort(),
+				pi.Bridge.Name, pi.Table, pi.Cookie, pi.Reason, pi.Metadata.Key.InPort(),
 				pi.Metadata.Key.U64(flow.FieldReg0), pi.Metadata.Key.U64(flow.FieldMetadata), p.wire()))
 		}
 	}

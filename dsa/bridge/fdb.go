@@ -51,36 +51,6 @@ func Static(table []MACEntry) []FDBEntry {
 	return es
 }
 
-// DiffMACs returns what has to be done to a bridge so that its static entries
-// on the port are those MACs: what is behind the leg. MACs that the chip has
-// learned meanwhile on another port are left to it unless they are in take,
-// since the host has moved there.
-func DiffMACs(bridge, port string, table []MACEntry, want map[VLANMAC]bool, take map[VLANMAC]bool) []Op {
-	have := map[VLANMAC]MACEntry{}
-	var ops []Op
-	for _, e := range table {
-		if e.Bridge != bridge {
-			continue
-		}
-		k := VLANMAC{e.VID, e.MAC}
-		have[k] = e
-		if e.Owner == OwnerStatic && e.Port == port && !want[k] {
-			ops = append(ops, DelFDB{Entry: FDBEntry{Bridge: bridge, VID: e.VID, MAC: e.MAC, Port: port, Sticky: e.Sticky}})
-		}
-	}
-	for k := range want {
-		e, there := have[k]
-		switch {
-		case there && e.Port == port && e.Owner == OwnerStatic:
-		case there && (e.Owner == OwnerLocal || e.Owner == OwnerChip && e.Port != port && !take[k]):
-		default:
-			ops = append(ops, SetFDB{Entry: FDBEntry{Bridge: bridge, VID: k.VID, MAC: k.MAC, Port: port}})
-		}
-	}
-	order.Sort(ops, func(a, b Op) int { return strings.Compare(a.String(), b.String()) })
-	return ops
-}
-
 // VLANMAC is a MAC in a VLAN.
 type VLANMAC struct {
 	VID uint16

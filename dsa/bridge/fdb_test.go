@@ -10,38 +10,17 @@ import (
 	"github.com/weirswitch/weir/dsa/bridge"
 )
 
-// What is behind the leg becomes static entries on it; what the chip learned
-// stays the chip's until the host is known to have moved.
-func TestDiffMACs(t *testing.T) {
-	mac := func(n byte) bridge.MAC { return bridge.MAC{2, 0, 0, 0, 0, n} }
-	entry := func(n byte, port string, o bridge.Owner) bridge.MACEntry {
-		return bridge.MACEntry{Bridge: "br0", Port: port, VID: 10, MAC: mac(n), Owner: o}
+func TestStatic(t *testing.T) {
+	entry := func(n byte, vid uint16, o bridge.Owner) bridge.MACEntry {
+		return bridge.MACEntry{Bridge: "br0", Port: "leg", VID: vid, MAC: bridge.MAC{2, 0, 0, 0, 0, n}, Owner: o, Sticky: n == 1}
 	}
-	table := []bridge.MACEntry{
-		entry(1, "leg", bridge.OwnerStatic), // wanted, there
-		entry(2, "leg", bridge.OwnerStatic), // no longer wanted
-		entry(3, "lan1", bridge.OwnerChip),  // wanted, but the chip has heard it since
-		entry(4, "lan1", bridge.OwnerChip),  // wanted, and known to have moved
-		entry(5, "leg", bridge.OwnerSoftware),
-		entry(6, "br0", bridge.OwnerLocal),
-		{Bridge: "br1", Port: "leg1", VID: 10, MAC: mac(2), Owner: bridge.OwnerStatic},
-	}
-	want := map[bridge.VLANMAC]bool{}
-	for _, n := range []byte{1, 3, 4, 5, 6, 7} {
-		want[bridge.VLANMAC{VID: 10, MAC: mac(n)}] = true
-	}
-	take := map[bridge.VLANMAC]bool{{VID: 10, MAC: mac(4)}: true}
-	got := bridge.Text(bridge.DiffMACs("br0", "leg", table, want, take))
-	const ops = `bridge fdb del 02:00:00:00:00:02 dev leg master static vlan 10
-bridge fdb replace 02:00:00:00:00:04 dev leg master static vlan 10
-bridge fdb replace 02:00:00:00:00:05 dev leg master static vlan 10
-bridge fdb replace 02:00:00:00:00:07 dev leg master static vlan 10
-`
-	if d := cmp.Diff(ops, got); d != "" {
+	got := bridge.Static([]bridge.MACEntry{
+		entry(1, 10, bridge.OwnerStatic), entry(2, 10, bridge.OwnerChip), entry(3, 10, bridge.OwnerSoftware),
+		entry(4, 10, bridge.OwnerLocal), entry(5, 0, bridge.OwnerStatic),
+	})
+	want := []bridge.FDBEntry{{Bridge: "br0", VID: 10, MAC: bridge.MAC{2, 0, 0, 0, 0, 1}, Port: "leg", Sticky: true}}
+	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
-	}
-	if got := len(bridge.Static(table)); got != 3 {
-		t.Errorf("%d static entries, want 3", got)
 	}
 }
 
